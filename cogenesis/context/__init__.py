@@ -1,0 +1,1 @@
+"""What stays on the device: the private context, its readers, the prompt that holds it."""

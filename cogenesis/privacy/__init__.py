@@ -1,0 +1,1 @@
+"""What keeps the promise: lexicon, guard, the one egress, the ledger."""

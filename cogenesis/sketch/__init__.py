@@ -1,0 +1,1 @@
+"""The sketch variant: the cloud model outlines, the device model fills in."""
