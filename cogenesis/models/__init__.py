@@ -1,1 +1,1 @@
-"""Language models behind one small contract: llama.cpp, OpenAI-compatible servers, a scripted fake."""
+"""Language models behind one small contract: llama.cpp, OpenAI-style servers, a scripted fake."""
