@@ -16,7 +16,7 @@ from cogenesis.errors import CloudReason
 from cogenesis.wire import MAX_REPLY_BYTES, Deadline, Reply
 
 if TYPE_CHECKING:
-    import httpx2
+    import httpx2  # noqa: TID251  (its type only)
 
 _REASONS: dict[int, CloudReason] = {
     401: "unauthorised",
