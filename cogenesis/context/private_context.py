@@ -163,9 +163,9 @@ class PrivateContext(Private):
 
     def field(self, name: str) -> str | None:
         """The value of a profile field; case, spaces and underscores do not matter."""
-        wanted = _plain_name(name)
+        wanted = normal_name(name)
         for item in self.fields:
-            if _plain_name(item.name) == wanted:
+            if normal_name(item.name) == wanted:
                 return item.value
         return None
 
@@ -190,12 +190,13 @@ class PrivateContext(Private):
             yield ContextText("writing", f"writing {number}", writing.text)
 
 
-def _plain_name(name: str) -> str:
+def normal_name(name: str) -> str:
+    """A field's name without what people vary: case, spaces, underscores."""
     return " ".join(name.replace("_", " ").casefold().split())
 
 
 def _is_plain(name: str) -> bool:
-    return all(word in _PLAIN_WORDS for word in _plain_name(name).split())
+    return all(word in _PLAIN_WORDS for word in normal_name(name).split())
 
 
 def _count(number: int, noun: str) -> str:
