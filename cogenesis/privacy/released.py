@@ -23,16 +23,41 @@ from cogenesis.errors import EgressError
 
 FindingKind = Literal["identifier", "sensitive", "rare", "run"]
 
+Role = Literal[
+    "person",
+    "organisation",
+    "place",
+    "name",
+    "contact",
+    "date",
+    "amount",
+    "number",
+    "address",
+    "health",
+    "sexuality",
+    "religion",
+    "politics",
+    "money",
+    "law",
+    "word",
+    "words",
+]
+"""What a private span is. Identifiers have the first nine, sensitive words the next six."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A private span found in a text: characters [start, end), its class and the reason."""
+    """A private span found in a text: characters [start, end), its class and its role.
+
+    `source` says how it was known: "context" or "pattern" (recognised without the context).
+    """
 
     start: int
     end: int
     kind: FindingKind
-    reason: str
+    role: Role
     text: str = field(repr=False)
+    source: Literal["context", "pattern"] = "pattern"
 
 
 class _Mint:

@@ -1,0 +1,263 @@
+"""The guard: the only place where an instruction becomes a general one.
+
+It either mints a `GeneralInstruction` or refuses; there is no third way, and an error
+inside it is a refusal. What it may release is DESIGN section 6:
+
+* identifiers never, whoever typed them, unless the user allowed that very word;
+* sensitive words only where the user typed them in the general part (the title, or
+  `--general`), and then every preview names them;
+* any other word that the user typed in the general part is a topic word and may leave;
+* from an instruction without a general part, only words that are neither of the above nor
+  rare words or runs of the context; plain role words stand in for the rest.
+
+Not covered: what the general topic itself tells ("my divorce" is a topic), paraphrase, and
+everything that `lexicon`, `identifiers` and `normal` list as not covered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal
+
+from cogenesis.errors import GuardRefusedError, InstructionError
+from cogenesis.privacy.identifiers import LEGAL_FORMS, merge
+from cogenesis.privacy.lexicon import Lexicon
+from cogenesis.privacy.normal import tidy, words
+from cogenesis.privacy.released import _MINT, Finding, GeneralInstruction, Role
+from cogenesis.privacy.words import base, content, english_share, families
+
+MAX_INSTRUCTION: Final = 20_000
+"""Characters of an instruction. Longer input is a file passed by mistake."""
+
+MAX_GENERAL: Final = 600
+"""Characters of a general instruction. A topic is short; a longer text is a pasted passage."""
+
+MIN_CONTENT_WORDS: Final = 3
+PASTED_RUN: Final = 8
+"""So many content words of the context in a row are a pasted passage, not a topic."""
+
+MIN_ENGLISH: Final = 0.6
+
+_ROLE_WORDS: Final[dict[Role, str]] = {
+    "person": "someone",
+    "organisation": "an organisation",
+    "place": "some place",
+    "name": "something",
+    "contact": "contact details",
+    "date": "some day",
+    "amount": "an amount",
+    "number": "",
+    "address": "an address",
+    "health": "something personal",
+    "sexuality": "something personal",
+    "religion": "something personal",
+    "politics": "something personal",
+    "money": "something personal",
+    "law": "something personal",
+    "word": "something",
+    "words": "something",
+}
+_ROLE_KEYS: Final = frozenset(w.key for text in _ROLE_WORDS.values() for w in words(text))
+_ARTICLES: Final = ("the ", "a ", "an ", "The ", "A ", "An ")
+
+
+class Guard:
+    """Decides what may leave, for one private context.
+
+    `allow` holds identifiers that the user lets through by name (`--allow WORD`).
+    """
+
+    def __init__(self, lexicon: Lexicon, *, allow: Iterable[str] = ()) -> None:
+        self.lexicon = lexicon
+        self._allowed = {"".join(w.key for w in words(word)): word for word in allow}
+
+    def check_instruction(self, instruction: str) -> None:
+        """Refuse what is no instruction at all.
+
+        Raises:
+            InstructionError: empty, or longer than MAX_INSTRUCTION characters.
+        """
+        if not words(instruction):
+            raise InstructionError("the instruction is empty: say what to write")
+        if len(instruction) > MAX_INSTRUCTION:
+            raise InstructionError(
+                f"the instruction has {len(instruction):,} characters, more than "
+                f"{MAX_INSTRUCTION:,}: put background into the context file (--context)"
+            )
+
+    def release(self, general: str) -> GeneralInstruction:
+        """Mint what the user gave as the general part (`--general`), or refuse it whole.
+
+        Raises:
+            InstructionError: empty or too long.
+            GuardRefusedError: it holds identifiers or a pasted passage; `.spans` names them.
+        """
+        text = tidy(general)
+        if not words(text):
+            raise InstructionError("the general instruction is empty: say what kind of text it is")
+        if len(text) > MAX_GENERAL:
+            raise InstructionError(
+                f"the general instruction has {len(text):,} characters, more than {MAX_GENERAL}: "
+                "name the topic only"
+            )
+        return self._mint(text, "given")
+
+    def derive(self, instruction: str) -> GeneralInstruction:
+        """Make the general part of an instruction: its title, or what is left of its words.
+
+        Raises:
+            InstructionError: empty or too long.
+            GuardRefusedError: too little is left, or the language has no word lists.
+        """
+        self.check_instruction(instruction)
+        title, colon, _ = instruction.partition(": ")
+        title = tidy(title)
+        if colon and any(content(w.key) for w in words(title)) and len(title) <= MAX_GENERAL:
+            text = self._replace(title, self._identifiers)
+            self._need_content(text, at_least=1)
+            return self._mint(text, "title")
+        text = tidy(instruction)
+        self._need_english(text)
+        text = self._replace(text, self._private)
+        self._need_content(text, at_least=MIN_CONTENT_WORDS)
+        if len(text) > MAX_GENERAL:
+            raise GuardRefusedError(
+                "no short general part can be made of so long an instruction: give one with "
+                "--general TEXT, or start the instruction with a title and a colon"
+            )
+        return self._mint(text, "derived")
+
+    def inspect(self, text: str) -> tuple[Finding, ...]:
+        """Everything private in a text, of all classes, for showing it on the device."""
+        return self._private(text)
+
+    def audit(self, outgoing: str, general: GeneralInstruction | None) -> tuple[Finding, ...]:
+        """What is private in text that left, topic words of the released instruction excepted.
+
+        An independent check of a whole request, used on what the ledger holds.
+        """
+        topic = general.text if general is not None else ""
+        topic_forms = frozenset().union(*(families(w.key) for w in words(topic)))
+        topic_runs = {f.text.casefold() for f in self.lexicon.runs(topic)}
+        found = [
+            *self._identifiers(outgoing),
+            *(
+                f
+                for f in self.lexicon.rare(outgoing)
+                if any(topic_forms.isdisjoint(families(w.key)) for w in words(f.text))
+            ),
+            *(f for f in self.lexicon.runs(outgoing) if f.text.casefold() not in topic_runs),
+        ]
+        return merge(outgoing, found)
+
+    # -- the classes, less what the user allowed ------------------------------------------
+
+    def _identifiers(self, text: str) -> tuple[Finding, ...]:
+        return tuple(f for f in self.lexicon.identifiers(text) if not self._is_allowed(f))
+
+    def _private(self, text: str) -> tuple[Finding, ...]:
+        found = [
+            *self._identifiers(text),
+            *(f for f in self.lexicon.sensitive(text) if not self._is_allowed(f)),
+            *(f for f in self.lexicon.rare(text) if not self._is_allowed(f)),
+            *_last_words(text, self.lexicon.runs(text)),
+        ]
+        return merge(text, found)
+
+    def _is_allowed(self, finding: Finding) -> bool:
+        keys = [w.key for w in words(finding.text)]
+        return "".join(keys) in self._allowed or all(key in self._allowed for key in keys)
+
+    # -- making the general text ----------------------------------------------------------
+
+    def _replace(self, text: str, find: Callable[[str], tuple[Finding, ...]]) -> str:
+        """Put role words for private spans until none is left.
+
+        A replacement can bring two harmless words together that are private side by side, so
+        the text is read again; five rounds are more than any input of the tests needs.
+        """
+        for _ in range(5):
+            found = find(text)
+            if not found:
+                return text
+            text = tidy(_with_role_words(text, found))
+        raise GuardRefusedError("the guard cannot make this instruction general", find(text))
+
+    def _mint(self, text: str, source: Literal["given", "title", "derived"]) -> GeneralInstruction:
+        """The last verdict, on the very characters that would leave."""
+        self._need_english(text)
+        spans = [*self._identifiers(text), *self._pasted(text)]
+        if spans:
+            named = ", ".join(f"“{f.text}” ({f.role})" for f in spans)
+            raise GuardRefusedError(
+                f"the general instruction holds private matter: {named}. Say it in general "
+                "words, or let a word through with --allow WORD",
+                spans,
+            )
+        sensitive = tuple(dict.fromkeys(f.text for f in self.lexicon.sensitive(text)))
+        keys = {w.key for w in words(text)}
+        joined_keys = "".join(w.key for w in words(text))
+        allowed = tuple(
+            word for key, word in self._allowed.items() if key in keys or key in joined_keys
+        )
+        return GeneralInstruction(text, _MINT, source=source, sensitive=sensitive, allowed=allowed)
+
+    def _pasted(self, text: str) -> tuple[Finding, ...]:
+        """Passages of the context: PASTED_RUN content words in its order."""
+        runs = self.lexicon.runs(text)
+        out: list[Finding] = []
+        starts = [w.start for w in words(text) if content(w.key)]
+        chain: list[Finding] = []
+        for run in runs:
+            follows = chain and starts.index(run.start) == starts.index(chain[-1].start) + 1
+            chain = [*chain, run] if follows else [run]
+            if len(chain) >= PASTED_RUN - 2:
+                span = text[chain[0].start : run.end]
+                out.append(Finding(chain[0].start, run.end, "run", "words", span, "context"))
+        return merge(text, out)
+
+    @staticmethod
+    def _need_english(text: str) -> None:
+        if english_share(text) < MIN_ENGLISH:
+            raise GuardRefusedError(
+                "the guard's word lists are English and this does not look like it: it is "
+                "written on the device alone, unless you give --general TEXT in English"
+            )
+
+    @staticmethod
+    def _need_content(text: str, *, at_least: int) -> None:
+        left = {base(w.key) for w in words(text) if content(w.key) and w.key not in _ROLE_KEYS}
+        if len(left) < at_least:
+            raise GuardRefusedError(
+                "too little is left of the instruction once the private words are out: say what "
+                "kind of text it is with --general TEXT"
+            )
+
+
+def _last_words(text: str, runs: Sequence[Finding]) -> list[Finding]:
+    """The last word of each run: without it the run is none."""
+    out = []
+    for run in runs:
+        last = words(run.text)[-1]
+        start = run.start + last.start
+        out.append(Finding(start, run.end, "run", "words", text[start : run.end], "context"))
+    return out
+
+
+def _with_role_words(text: str, found: Sequence[Finding]) -> str:
+    parts: list[str] = []
+    at = 0
+    for finding in found:
+        before = text[at : finding.start]
+        role_word = _ROLE_WORDS[finding.role]
+        for article in _ARTICLES:
+            if before.endswith(" " + article) or before == article:
+                before = before[: -len(article)]
+                break
+        repeated = parts and not before.strip(" ,'&-") and parts[-1] == role_word
+        if not repeated:
+            parts += [before, role_word]
+        at = finding.end
+        if text[at : at + 2] == ". ":  # the dot of "Inc."
+            at += words(finding.text)[-1].key in LEGAL_FORMS
+    return "".join([*parts, text[at:]])

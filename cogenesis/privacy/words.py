@@ -1,0 +1,139 @@
+"""What is known about English words: how frequent, which base form, which kind.
+
+Frequencies come from `wordfreq` (Zipf scale: log10 of occurrences per billion words), base
+forms from `simplemma`, the lists from `cogenesis/privacy/data`. All load on first use.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Final, Literal
+
+from cogenesis.privacy.normal import words
+
+LANGUAGE: Final = "en"
+"""The policy's lists exist for English only; other languages are written on the device alone."""
+
+SensitiveKind = Literal["health", "sexuality", "religion", "politics", "money", "law"]
+
+
+@cache
+def _frequencies() -> dict[str, float]:
+    import wordfreq
+
+    plain: dict[str, float] = {}
+    for word, share in wordfreq.get_frequency_dict(LANGUAGE, wordlist="best").items():
+        key = word if word.isascii() and word.isalnum() else "".join(w.key for w in words(word))
+        plain[key] = plain.get(key, 0.0) + share
+    return plain
+
+
+def zipf(key: str) -> float:
+    """Zipf frequency of a word in normal form, 0 for a word that the list does not know."""
+    share = _frequencies().get(key, 0.0)
+    return math.log10(share) + 9.0 if share > 0 else 0.0
+
+
+@lru_cache(maxsize=100_000)
+def base(key: str) -> str:
+    """The base form of a word in normal form: "fertilizers" is "fertilizer"."""
+    import simplemma
+
+    lemma: str = simplemma.lemmatize(key, lang=LANGUAGE)
+    return "".join(w.key for w in words(lemma)) or key
+
+
+@lru_cache(maxsize=100_000)
+def families(key: str) -> frozenset[str]:
+    """Keys under which inflections of one word meet: itself, its base form, regular endings cut.
+
+    Two words are inflections of one another if their families share a key. Regular endings
+    are cut for words that the dictionary does not know (names, new words).
+    """
+    forms = {key, base(key)}
+    if not ordinary(key):
+        for ending, instead in (("ies", "y"), ("es", ""), ("s", ""), ("ed", ""), ("ing", "")):
+            if key.endswith(ending) and len(key) - len(ending) >= 3:
+                forms.add(key[: -len(ending)] + instead)
+    return frozenset(forms)
+
+
+@lru_cache(maxsize=100_000)
+def ordinary(key: str) -> bool:
+    """Whether dictionaries list it as a word written with a small letter."""
+    import simplemma
+
+    if not simplemma.is_known(key, lang=LANGUAGE):
+        return False
+    lemma: str = simplemma.lemmatize(key, lang=LANGUAGE)
+    return not lemma[:1].isupper()
+
+
+def english_share(text: str) -> float:
+    """Share of the words of a text that English dictionaries know, in [0, 1].
+
+    A word with accents counts as unknown: French "mère" is not English "mere".
+    """
+    found = [w for w in words(text) if len(w.key) > 1 and not w.number]
+    if not found:
+        return 1.0
+    known = sum(1 for w in found if w.raw.isascii() and (ordinary(w.key) or zipf(w.key) >= 4.0))
+    return known / len(found)
+
+
+@cache
+def function_words() -> frozenset[str]:
+    """Words that carry no content by themselves."""
+    return frozenset(key for line in _lines("function_words.txt") for key in line.split())
+
+
+def content(key: str) -> bool:
+    """Whether a word carries content: neither a function word nor a single letter."""
+    return len(key) > 1 and key not in function_words()
+
+
+@cache
+def names() -> frozenset[str]:
+    """Given and family names that are no ordinary words."""
+    return frozenset(_lines("names.txt"))
+
+
+@cache
+def name_words() -> frozenset[str]:
+    """Given names that are ordinary words too."""
+    return frozenset(_lines("name_words.txt"))
+
+
+@cache
+def public_names() -> frozenset[str]:
+    """Proper words that name nobody and no small place; several words are joined."""
+    return frozenset("".join(w.key for w in words(line)) for line in _lines("public_names.txt"))
+
+
+@cache
+def _sensitive() -> dict[str, SensitiveKind]:
+    kinds: dict[str, SensitiveKind] = {}
+    kind: SensitiveKind = "health"
+    for line in _lines("sensitive.txt"):
+        if line.startswith("["):
+            kind = line.strip("[]")  # type: ignore[assignment]  # the shipped file has no others
+            continue
+        for entry in line.split():
+            kinds["".join(w.key for w in words(entry))] = kind
+    return kinds
+
+
+def sensitive(key: str) -> SensitiveKind | None:
+    """The sensitive category of a word in normal form (or of joined words), None for most."""
+    listed = _sensitive()
+    for form in (key, base(key)):
+        if form in listed:
+            return listed[form]
+    return None
+
+
+def _lines(name: str) -> list[str]:
+    text = resources.files("cogenesis.privacy").joinpath("data", name).read_text("utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
