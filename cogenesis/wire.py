@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Union
 
-from cogenesis.privacy.released import PublicText, Released
+from cogenesis.privacy.released import PublicText, Released, Setting
 
 T = TypeVar("T", bound=str | Released)
 T_co = TypeVar("T_co", bound=str | Released, covariant=True)
@@ -27,7 +27,7 @@ MAX_REPLY_BYTES = 1_000_000
 class Text(Generic[T_co]):
     """A string of a body: its parts are joined without a separator."""
 
-    parts: tuple[T_co | PublicText, ...]
+    parts: tuple[T_co | PublicText | Setting, ...]
 
     def __repr__(self) -> str:
         return f"Text({len(self.parts)} parts)"

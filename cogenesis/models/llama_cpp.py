@@ -1,0 +1,258 @@
+"""llama.cpp inside this process, reached over a socket that nobody else can open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from cogenesis.errors import MissingExtraError, ModelFileError
+from cogenesis.models.distribution import Distribution
+from cogenesis.models.gguf_file import check_gguf
+from cogenesis.models.llama_server import LlamaServer, Usage
+from cogenesis.models.local_wire import LocalWire
+from cogenesis.models.protocol import (
+    Capabilities,
+    DeviceText,
+    Message,
+    Piece,
+    Prompt,
+    Sampling,
+    TokenIds,
+)
+from cogenesis.models.threads import start_with_threads
+from cogenesis.privacy.released import public
+from cogenesis.wire import Deadline
+
+DEFAULT_WINDOW: Final = 4096
+
+_SOCKET: Final = "s.sock"  # llama.cpp takes an address for a socket by this ending
+_MAX_SOCKET_PATH: Final = 100
+"""Bytes. The kernel's limit is 108 on Linux and 104 on macOS, with the closing NUL."""
+
+_FIXED: Final = public("The quick brown fox jumps over the lazy dog.")
+_TIMED_PROMPT: Final[Prompt[DeviceText]] = Prompt(
+    messages=(Message("user", (_FIXED,)),), completion=(_FIXED,)
+)
+
+
+class LlamaCpp:
+    """Implements `Model[DeviceText]` with a GGUF file and no open TCP port.
+
+    llama.cpp listens on a UNIX socket in a new folder that only this user can enter, behind
+    a random key, without its web page and slot endpoints, and writes nothing to the
+    terminal. Where Python has no UNIX sockets (Windows) it listens on a free port of
+    127.0.0.1, and the key alone keeps other users of the device out.
+
+    Not covered: `/health` answers without the key (it says "ok" and nothing else), and the
+    prompt's memory may be swapped to disk by the system.
+
+    Use it with `with`, or call `close`; at the latest the end of the process frees it.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        context_tokens: int = DEFAULT_WINDOW,
+        slots: int = 1,
+        threads: int | None = None,
+    ) -> None:
+        """Load the model: about a second for a small one, a minute for a large one.
+
+        Args:
+            path: a GGUF file.
+            name: how to call it; the file's stem otherwise.
+            context_tokens: window of each slot. llama.cpp caps it at what the model was
+                trained on; `capabilities.context_tokens` says what it came to.
+            slots: prompts whose caches are kept side by side.
+            threads: None chooses cores - 1, and one where the cores turn out to be busy.
+
+        Raises:
+            ModelFileError: the file is missing, cut off, no GGUF, or llama.cpp refuses it.
+            MissingExtraError: `xllamacpp` is not installed.
+        """
+        self._path = Path(path)
+        check_gguf(self._path)
+        self._name = name or self._path.stem
+        self._running = start_with_threads(
+            lambda count: _start(
+                self._path, self._name, context_tokens=context_tokens, slots=slots, threads=count
+            ),
+            _time_token,
+            model_bytes=self._path.stat().st_size,
+            threads=threads,
+        )
+        self._model = self._running.model
+        # Also runs at the end of the process, so that no folder is left behind.
+        self._finalizer = weakref.finalize(self, self._running.close)
+
+    @property
+    def name(self) -> str:
+        """The file's stem, or the name that was given."""
+        return self._name
+
+    @property
+    def threads(self) -> int:
+        """Threads that it computes with."""
+        return self._running.threads
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The last result of `probe`, which runs at first use."""
+        return self._model.capabilities
+
+    @property
+    def last_usage(self) -> Usage | None:
+        """Tokens of the last request."""
+        return self._model.last_usage
+
+    def __repr__(self) -> str:
+        return f"LlamaCpp({self._name!r})"
+
+    def encode(self, prompt: Prompt[DeviceText]) -> TokenIds:
+        """Apply the model's own template and vocabulary."""
+        return self._model.encode(prompt)
+
+    def generate(
+        self,
+        prompt: Prompt[DeviceText] | TokenIds,
+        sampling: Sampling,
+        *,
+        deadline: Deadline | None = None,
+    ) -> Iterator[Piece]:
+        """Stream a continuation. Closing the iterator stops the model."""
+        return self._model.generate(prompt, sampling, deadline=deadline)
+
+    def next_distribution(self, prefix: TokenIds, k: int) -> Distribution:
+        """The K most probable next tokens, raw."""
+        return self._model.next_distribution(prefix, k)
+
+    def score_draft(
+        self, prefix: TokenIds, draft: Sequence[int], k: int
+    ) -> tuple[Distribution, ...]:
+        """Distributions at every draft position and after the last, one request each."""
+        return self._model.score_draft(prefix, draft, k)
+
+    def probe(self) -> Capabilities:
+        """Find out what the model can do, by fixed public text only."""
+        return self._model.probe()
+
+    def close(self) -> None:
+        """Free the model's memory and remove its socket. Safe to call twice."""
+        self._finalizer()
+
+    def __enter__(self) -> LlamaCpp:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Running:
+    """A loaded llama.cpp and the way to it."""
+
+    def __init__(
+        self, server: object, folder: Path | None, model: LlamaServer[DeviceText], threads: int
+    ) -> None:
+        self._server: object | None = server
+        self._folder = folder
+        self.model = model
+        self.threads = threads
+
+    def close(self) -> None:
+        self.model.close()
+        self._server = None  # its last reference: llama.cpp stops and frees its memory
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: int) -> _Running:
+    try:
+        import xllamacpp
+    except ImportError:
+        raise MissingExtraError("xllamacpp", "demo") from None
+    key = secrets.token_urlsafe(32)
+    params = xllamacpp.CommonParams()
+    params.model.path = os.fspath(path)
+    params.model_alias = {name}
+    params.api_keys = [key]
+    params.n_parallel = slots
+    params.n_ctx = context_tokens * slots
+    # Models with a sliding window (Gemma) otherwise read the whole prompt again whenever a
+    # prefix is not just the last one grown; costs memory for their skipped positions.
+    params.swa_full = True
+    params.warmup = False  # the probe is one
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    _keep_private(params)
+    with contextlib.ExitStack() as undo:
+        folder = _socket_folder() if _has_unix_sockets() else None
+        if folder is not None:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        params.hostnames = ["127.0.0.1"] if folder is None else [os.fspath(folder / _SOCKET)]
+        params.port = 0
+        try:
+            server = xllamacpp.Server(params)
+        except RuntimeError:
+            raise ModelFileError(
+                f"llama.cpp cannot load {path}. It may be damaged, need more memory than is "
+                "free, or a newer llama.cpp. Check it with: cogenesis models check"
+            ) from None
+        wire = (
+            LocalWire.loopback(server.listening_address, key)
+            if folder is None
+            else LocalWire.unix(folder / _SOCKET, key)
+        )
+        undo.pop_all()
+    return _Running(server, folder, LlamaServer(wire, name=name), threads)
+
+
+def _keep_private(params: Any) -> None:
+    params.ui = False
+    params.endpoint_slots = False  # they show every prompt
+    params.endpoint_props = False  # the one that changes settings; reading needs the key
+    params.cache_ram_mib = 0  # by default up to 8 GiB of old prompts
+    params.verbosity = -1  # its log quotes prompts
+
+
+def _has_unix_sockets() -> bool:
+    # Python on Windows has no socket.AF_UNIX, though Windows itself does.
+    return hasattr(socket, "AF_UNIX")
+
+
+def _socket_folder() -> Path:
+    """A new folder of mode 0700 whose path is short enough for a socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix="cogenesis-"))
+    if len(os.fsencode(folder / _SOCKET)) <= _MAX_SOCKET_PATH:
+        return folder
+    folder.rmdir()
+    return Path(tempfile.mkdtemp(prefix="cogenesis-", dir="/tmp"))  # mode 0700 too
+
+
+def _time_token(running: _Running) -> float:
+    """Seconds for one token on a cached prefix: the median of three, after a first."""
+    model = running.model
+    prefix = model.encode(_TIMED_PROMPT)
+    model.next_distribution(prefix, 1)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        model.next_distribution(prefix, 1)
+        times.append(time.perf_counter() - begin)
+    return sorted(times)[1]
