@@ -7,7 +7,11 @@ device wire turns it into a `ModelError`, the egress into a `CloudError`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -39,6 +43,38 @@ class ReplyError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Alarm:
+    """Ends a running reply at its deadline.
+
+    Timeouts of the HTTP library hold for each read alone and are fixed when the request
+    starts, so a server that sends a little and then stalls would get up to twice its time.
+    """
+
+    def __init__(self, deadline: Deadline | None) -> None:
+        self._deadline = deadline
+        self._timer: threading.Timer | None = None
+        self.rang = False
+
+    def watch(self, response: httpx2.Response) -> None:
+        """Start the clock on a reply that has begun."""
+        if self._deadline is None:
+            return
+        connection = response.extensions["network_stream"].get_extra_info("socket")
+        self._timer = threading.Timer(self._deadline.remaining(), self._ring, (connection,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Stop the clock. Safe to call twice, and without `watch`."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring(self, connection: socket.socket) -> None:
+        self.rang = True
+        with contextlib.suppress(OSError):  # it may be closed already
+            connection.shutdown(socket.SHUT_RDWR)
+
+
 def check_status(response: httpx2.Response, deadline: Deadline | None) -> None:
     """Refuse every answer but 200, with the server's own message where it is short JSON."""
     status = response.status_code
@@ -67,8 +103,6 @@ def retry_after(value: str | None, *, now: float | None = None) -> float | None:
             when = parsedate_to_datetime(value).timestamp()
         except (ValueError, TypeError):
             return None
-        import time
-
         seconds = when - (time.time() if now is None else now)
     return max(0.0, seconds) if seconds == seconds else None  # NaN is no wait
 

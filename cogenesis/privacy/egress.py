@@ -1,0 +1,306 @@
+"""The one way out: everything that goes to a cloud model passes here.
+
+In this order, for every attempt: the body is checked to be made of released parts only, the
+request is written to the ledger and synced to disk, and only then its bytes go out. If the
+check or the ledger fails, nothing is sent.
+
+The server is untrusted: no redirect is followed, no cookie is kept, replies are bounded in
+size and time, and TLS certificates are always verified (there is no switch). Proxy settings
+and `.netrc` of the environment are ignored, so that no header comes from outside.
+
+Not covered: what the server can learn from the time and number of requests, and from the
+network address. Requests carry no identifier of the user or the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Final, TypeVar
+
+import httpx2
+import tenacity
+
+from cogenesis.errors import CloudError, EgressError, LedgerError
+from cogenesis.privacy.endpoint import CloudEndpoint
+from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
+from cogenesis.privacy.released import Released
+from cogenesis.privacy.released_body import released_bytes
+from cogenesis.replies import Alarm, ReplyError, read_events, read_object
+from cogenesis.wire import Body, Deadline, Reply
+
+CONNECT_TIMEOUT_S: Final = 10.0
+DEFAULT_DEADLINE_S: Final = 120.0
+ATTEMPTS: Final = 3
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 8.0
+
+# Endpoint -> what it is for, as the ledger calls it. Nothing else can be asked.
+_PURPOSES: Final = {
+    "/v1/chat/completions": "text",
+    "/v1/completions": "text",
+    "/completion": "text",
+    "/v1/models": "probe",
+    "/props": "probe",
+    "/tokenize": "probe",
+    "/apply-template": "probe",
+}
+_PASSING: Final = frozenset({"unreachable", "rate-limited", "server-error"})
+
+_R = TypeVar("_R")
+_Events = Generator[Reply, None, None]
+
+
+class Egress:
+    """Implements `Wire[Released]` for one cloud server. Safe to use from several threads.
+
+    Raises, from every request: `CloudError` if the server does not answer properly after
+    at most ATTEMPTS tries; `EgressError` or `LedgerError` if nothing may be sent.
+    """
+
+    def __init__(
+        self,
+        endpoint: CloudEndpoint,
+        ledger: Ledger,
+        *,
+        note: str = "",
+        attempts: int = ATTEMPTS,
+        first_wait_s: float = FIRST_WAIT_S,
+    ) -> None:
+        """`note` goes into every ledger row: what the user let through, and how."""
+        self._endpoint = endpoint
+        self._ledger = ledger
+        self._note = note
+        self._attempts = attempts
+        self._first_wait_s = first_wait_s
+        self._closed = False
+        self._client = httpx2.Client(
+            headers={"user-agent": "cogenesis", "accept-encoding": "identity", "accept": "*/*"},
+            verify=_tls() if endpoint.base.startswith("https") else _trust_nobody(),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def __repr__(self) -> str:
+        return f"Egress({self.server!r})"
+
+    @property
+    def server(self) -> str:
+        """The cloud's host and port."""
+        return self._endpoint.host
+
+    def get(self, endpoint: str, *, deadline: Deadline | None = None) -> Reply:
+        """Fetch a JSON object."""
+        return self._object("GET", endpoint, None, deadline)
+
+    def post(
+        self, endpoint: str, body: Body[Released], *, deadline: Deadline | None = None
+    ) -> Reply:
+        """Send a released body, receive one JSON object."""
+        return self._object("POST", endpoint, released_bytes(body), deadline)
+
+    def stream(
+        self, endpoint: str, body: Body[Released], *, deadline: Deadline | None = None
+    ) -> Iterator[Reply]:
+        """Send a released body, receive events. Retried only until the first one came."""
+        content = released_bytes(body)
+        deadline = deadline or Deadline(DEFAULT_DEADLINE_S)
+
+        def first(attempt: int) -> tuple[Reply | None, _Events]:
+            events = self._events("POST", endpoint, content, deadline, attempt)
+            return next(events, None), events
+
+        head, rest = self._retried(first, deadline)
+        with contextlib.closing(rest):
+            if head is not None:
+                yield head
+                yield from rest
+
+    def close(self) -> None:
+        """Close connections. Safe to call twice. The ledger stays open."""
+        self._closed = True
+        self._client.close()
+
+    def __enter__(self) -> Egress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _object(
+        self, method: str, endpoint: str, content: bytes | None, deadline: Deadline | None
+    ) -> Reply:
+        deadline = deadline or Deadline(DEFAULT_DEADLINE_S)
+
+        def once(attempt: int) -> Reply:
+            with self._exchange(method, endpoint, content, deadline, attempt) as response:
+                return read_object(response, deadline)
+
+        return self._retried(once, deadline)
+
+    def _events(
+        self, method: str, endpoint: str, content: bytes, deadline: Deadline, attempt: int
+    ) -> _Events:
+        with self._exchange(method, endpoint, content, deadline, attempt) as response:
+            yield from read_events(response, deadline)
+
+    def _retried(self, call: Callable[[int], _R], deadline: Deadline) -> _R:
+        """Try again what may pass: with growing, jittered waits, or as the server asks.
+
+        A wait that would outlast the deadline is not begun: the caller has a fallback.
+        """
+        backoff = tenacity.wait_exponential_jitter(
+            initial=self._first_wait_s, max=LONGEST_WAIT_S, jitter=self._first_wait_s
+        )
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            asked = _error_of(state).retry_after_s
+            return backoff(state) if asked is None else asked
+
+        def give_up(state: tenacity.RetryCallState) -> bool:
+            late = wait(state) >= deadline.remaining()
+            return late or state.attempt_number >= self._attempts
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda e: isinstance(e, CloudError) and e.reason in _PASSING
+            ),
+            wait=wait,
+            stop=give_up,
+            reraise=True,
+        )
+        attempt = 0
+
+        def numbered() -> _R:
+            nonlocal attempt
+            attempt += 1
+            return call(attempt)
+
+        return retrying(numbered)
+
+    @contextlib.contextmanager
+    def _exchange(
+        self,
+        method: str,
+        endpoint: str,
+        content: bytes | None,
+        deadline: Deadline,
+        attempt: int,
+    ) -> Iterator[httpx2.Response]:
+        """One request, recorded before it goes and after it ended."""
+        request = self._request(method, endpoint, content, deadline)
+        row = self._ledger.append(self._entry(endpoint, request, content, attempt))
+        begun, outcome, received = time.monotonic(), Outcome(error="cancelled"), 0
+        alarm = Alarm(deadline)
+        response: httpx2.Response | None = None
+        try:
+            response = self._client.send(request, stream=True)
+            outcome = Outcome(status=response.status_code)
+            alarm.watch(response)
+            yield response
+            if alarm.rang:
+                raise ReplyError("timeout", "the server took longer than the deadline")
+        except ReplyError as error:
+            outcome = Outcome(status=response.status_code if response else None, error=error.reason)
+            raise CloudError(
+                error.reason, f"{self.server}: {error}", retry_after_s=error.retry_after_s
+            ) from None
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
+            failure = self._broken(error, late=alarm.rang, begun=response is not None)
+            outcome = Outcome(error=failure.reason)
+            raise failure from None
+        finally:
+            alarm.stop()
+            if response is not None:
+                received = response.num_bytes_downloaded
+                response.close()
+            self._note_outcome(row, outcome, received, time.monotonic() - begun)
+
+    def _request(
+        self, method: str, endpoint: str, content: bytes | None, deadline: Deadline
+    ) -> httpx2.Request:
+        if self._closed:
+            raise EgressError("the egress is closed")
+        if endpoint not in _PURPOSES:
+            raise EgressError("the egress does not know this endpoint")
+        left = deadline.remaining()
+        if left <= 0.0:
+            raise CloudError("timeout", f"{self.server}: no time was left to ask")
+        self._client.cookies.clear()  # a cookie would tie requests together
+        headers = {} if content is None else {"content-type": "application/json"}
+        if self._endpoint.api_key is not None:
+            headers["authorization"] = f"Bearer {self._endpoint.api_key.reveal()}"
+        return self._client.build_request(
+            method,
+            self._endpoint.url_for(endpoint),
+            content=content,
+            headers=headers,
+            timeout=httpx2.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S)),
+        )
+
+    def _entry(
+        self, endpoint: str, request: httpx2.Request, content: bytes | None, attempt: int
+    ) -> LedgerEntry:
+        headers = tuple(
+            (name, "<secret>" if name.lower() == "authorization" else value)
+            for name, value in request.headers.items()
+        )
+        return LedgerEntry(
+            purpose=_PURPOSES[endpoint],
+            method=request.method,
+            url=str(request.url),
+            headers=headers,
+            body=content or b"",
+            attempt=attempt,
+            note=self._note,
+        )
+
+    def _note_outcome(self, row: int, outcome: Outcome, received: int, seconds: float) -> None:
+        # The request is on record already; a ledger that fails now stops the next request.
+        with contextlib.suppress(LedgerError):
+            self._ledger.outcome(
+                row,
+                Outcome(
+                    status=outcome.status,
+                    error=outcome.error,
+                    received=received,
+                    seconds=seconds,
+                ),
+            )
+
+    def _broken(self, error: httpx2.HTTPError, *, late: bool, begun: bool) -> CloudError:
+        if late or isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
+            return CloudError("timeout", f"{self.server} took longer than the deadline")
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+            return CloudError("unreachable", f"nothing answers at {self.server}")
+        if begun:
+            return CloudError("bad-reply", f"{self.server} broke off in the middle of its reply")
+        return CloudError("unreachable", f"{self.server} closed the connection without an answer")
+
+
+def _error_of(state: tenacity.RetryCallState) -> CloudError:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if not isinstance(error, CloudError):
+        raise EgressError("a retry without a failure")
+    return error
+
+
+def _tls() -> ssl.SSLContext:
+    """Certificates and host names checked, against the system's own store.
+
+    `SSL_CERT_FILE` may name another store (a company's own authority); nothing turns it off.
+    """
+    return httpx2.create_ssl_context()
+
+
+def _trust_nobody() -> ssl.SSLContext:
+    """For plain HTTP on loopback: quicker to make than a context with certificates."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

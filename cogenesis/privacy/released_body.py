@@ -1,0 +1,100 @@
+"""The last check of a request before it is written down: is every part of it released?
+
+A body is a tree. Its strings must be `Text` of released parts, its keys must be known
+parameter names, and numbers may stand only where a known parameter takes one: a list of
+numbers would be a way to send token ids, which are text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cogenesis.errors import EgressError
+from cogenesis.privacy.released import Released
+from cogenesis.wire import Body, Text, to_bytes
+
+_NUMBERS: Final = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "repeat_penalty",
+        "repetition_penalty",
+        "repeat_last_n",
+        "presence_penalty",
+        "frequency_penalty",
+        "dynatemp_range",
+        "mirostat",
+        "seed",
+        "max_tokens",
+        "max_completion_tokens",
+        "n_predict",
+        "n_probs",
+        "logprobs",
+        "top_logprobs",
+        "id_slot",
+    }
+)
+_OTHERS: Final = frozenset(
+    {
+        "model",
+        "messages",
+        "role",
+        "content",
+        "prompt",
+        "stop",
+        "stream",
+        "samplers",
+        "response_fields",
+        "return_tokens",
+        "cache_prompt",
+        "ignore_eos",
+        "add_special",
+        "parse_special",
+        "with_pieces",
+        "add_generation_prompt",
+        "chat_template_kwargs",
+        "enable_thinking",
+        "stream_options",
+        "include_usage",
+        "grammar",
+    }
+)
+
+
+def released_bytes(body: Body[Released]) -> bytes:
+    """The exact bytes of a body, after checking that every part of it is released.
+
+    Raises:
+        EgressError: a plain string, an unknown key, or a number where none belongs. The
+            message names the kind of part, never its value.
+    """
+    _check(body, key=None)
+    return to_bytes(body)
+
+
+def _check(value: Any, *, key: str | None) -> None:
+    if isinstance(value, Text):
+        for part in value.parts:
+            if not isinstance(part, Released):
+                raise EgressError("a plain string was about to be sent: only released text may")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            if name not in _NUMBERS and name not in _OTHERS:
+                raise EgressError("a request held a parameter that the egress does not know")
+            _check(item, key=name)
+    elif isinstance(value, tuple):
+        for item in value:
+            _check(item, key=None)  # None: numbers in a list could be token ids
+    elif isinstance(value, bool) or value is None:
+        return
+    elif isinstance(value, int | float):
+        if key not in _NUMBERS:
+            raise EgressError("a request held a number that is no known parameter")
+        if not math.isfinite(value):
+            raise EgressError(f"the parameter {key} is not a finite number")
+    else:
+        raise EgressError("a request held a part that is neither released text nor a setting")
