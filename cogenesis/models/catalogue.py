@@ -188,7 +188,7 @@ def _get_hub(name: HubName, progress: Progress, *, repair: bool) -> Path:
             check_gguf(path)
             return path
         if not repair:
-            raise _damaged(path, f"{name.repo}:{path.name}")
+            raise _damaged(path, receipt.source)
         path.unlink()
     path = fetch_from_hub(name, folder, progress=progress)
     check_gguf(path)

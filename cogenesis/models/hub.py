@@ -16,7 +16,7 @@ from typing import Any
 from cogenesis.errors import CatalogueError, MissingExtraError
 from cogenesis.models.fetch import Progress, no_progress, sha256_of
 from cogenesis.models.file_lock import file_lock
-from cogenesis.models.receipts import write_receipt
+from cogenesis.models.receipts import read_receipt, write_receipt
 
 _SPEC = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?::(?P<want>[^:]+))?")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
@@ -57,8 +57,8 @@ def choose_file(names: Iterable[str], name: HubName) -> str:
             f"{name.repo} holds no single .gguf file. Look for a repository of the same model "
             "whose name ends in -GGUF."
         )
-    if name.want in files:
-        return name.want  # type: ignore[return-value]  # in files, so not None
+    if name.want is not None and name.want in files:
+        return name.want
     fits = [f for f in files if _has_quant(f, name.want or _DEFAULT_QUANT)]
     if name.want is None and len(files) == 1:
         fits = files
@@ -82,7 +82,8 @@ def _has_quant(file: str, quant: str) -> bool:
 def find_local(name: HubName, folder: Path) -> Path | None:
     """The file of an earlier download that fits, or None."""
     place = _place(name, folder)
-    have = [p.relative_to(place).as_posix() for p in place.rglob("*.gguf")]
+    # Without a receipt the download was cut short before its sum was compared.
+    have = [p.relative_to(place).as_posix() for p in place.rglob("*.gguf") if read_receipt(p)]
     try:
         return place / choose_file(have, name)
     except CatalogueError:
@@ -138,14 +139,15 @@ def fetch_from_hub(name: HubName, folder: Path, *, progress: Progress = no_progr
         ) from error
     except errors.HFValidationError as error:
         raise CatalogueError(f"{name.repo} is not a name that the hub could have.") from error
-    except (errors.HTTPError, ConnectionError, TimeoutError) as error:
+    # The base of its HTTP library's errors, whichever library that is.
+    except (errors.HTTPError, ConnectionError, TimeoutError) as error:  # type: ignore[attr-defined]
         raise _unreachable(name) from error
     except OSError as error:
         raise CatalogueError(
             f"cannot store {name.repo} in {place}: {error.strerror or error}. Free some space or "
             "set COGENESIS_HOME to another folder, then run the same command again."
         ) from error
-    _verify(path, name, sums[file], _licence(info))
+    _verify(path, f"{name.repo}:{file}", sums[file], _licence(info))
     return path
 
 
@@ -153,15 +155,15 @@ def _place(name: HubName, folder: Path) -> Path:
     return folder / name.repo.replace("/", "--")
 
 
-def _verify(path: Path, name: HubName, expected: str | None, licence: str) -> None:
+def _verify(path: Path, source: str, expected: str | None, licence: str) -> None:
     found = sha256_of(path)
     if expected and found != expected:
         path.unlink()
         raise CatalogueError(
-            f"{path.name} from {name.repo} has the wrong sha256 and was deleted. Run the same "
-            "command again; if it happens twice, check disk and network."
+            f"{source} arrived with the wrong sha256 and was deleted. Run the same command "
+            "again; if it happens twice, check disk and network."
         )
-    write_receipt(path, source=f"{name.repo}:{path.name}", licence=licence, sha256=found)
+    write_receipt(path, source=source, licence=licence, sha256=found)
 
 
 def _licence(info: Any) -> str:
@@ -179,7 +181,7 @@ def _unreachable(name: HubName) -> CatalogueError:
 
 def _reporting_bar(progress: Progress) -> Any:
     """A tqdm class that reports to `progress` and draws nothing."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     class Bar(tqdm):  # type: ignore[type-arg,misc,unused-ignore]
         def __init__(self, *args: Any, **kwargs: Any) -> None:

