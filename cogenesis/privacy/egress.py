@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -28,7 +30,7 @@ from cogenesis.errors import CloudError, EgressError, LedgerError
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
 from cogenesis.privacy.released import Released
-from cogenesis.privacy.released_body import released_bytes
+from cogenesis.privacy.released_body import ReleasedBody, release_body
 from cogenesis.replies import Alarm, ReplyError, read_events, read_object
 from cogenesis.wire import Body, Deadline, Reply
 
@@ -50,8 +52,22 @@ _PURPOSES: Final = {
 }
 _PASSING: Final = frozenset({"unreachable", "rate-limited", "server-error"})
 
+_NOTHING: Final = ReleasedBody(b"", "")
+
 _R = TypeVar("_R")
 _Events = Generator[Reply, None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What went through an egress: every request counts, also retries and failed ones.
+
+    `bytes` are those of request bodies; `round_trips` the requests for text, not probes.
+    """
+
+    requests: int = 0
+    bytes: int = 0
+    round_trips: int = 0
 
 
 class Egress:
@@ -66,14 +82,13 @@ class Egress:
         endpoint: CloudEndpoint,
         ledger: Ledger,
         *,
-        note: str = "",
         attempts: int = ATTEMPTS,
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
-        """`note` goes into every ledger row: what the user let through, and how."""
         self._endpoint = endpoint
         self._ledger = ledger
-        self._note = note
+        self._traffic = Traffic()
+        self._counting = threading.Lock()
         self._attempts = attempts
         self._first_wait_s = first_wait_s
         self._closed = False
@@ -92,21 +107,26 @@ class Egress:
         """The cloud's host and port."""
         return self._endpoint.host
 
+    @property
+    def traffic(self) -> Traffic:
+        """What has been sent so far."""
+        return self._traffic
+
     def get(self, endpoint: str, *, deadline: Deadline | None = None) -> Reply:
         """Fetch a JSON object."""
-        return self._object("GET", endpoint, None, deadline)
+        return self._object("GET", endpoint, _NOTHING, deadline)
 
     def post(
         self, endpoint: str, body: Body[Released], *, deadline: Deadline | None = None
     ) -> Reply:
         """Send a released body, receive one JSON object."""
-        return self._object("POST", endpoint, released_bytes(body), deadline)
+        return self._object("POST", endpoint, release_body(body), deadline)
 
     def stream(
         self, endpoint: str, body: Body[Released], *, deadline: Deadline | None = None
     ) -> Iterator[Reply]:
         """Send a released body, receive events. Retried only until the first one came."""
-        content = released_bytes(body)
+        content = release_body(body)
         deadline = deadline or Deadline(DEFAULT_DEADLINE_S)
 
         def first(attempt: int) -> tuple[Reply | None, _Events]:
@@ -136,7 +156,7 @@ class Egress:
         self.close()
 
     def _object(
-        self, method: str, endpoint: str, content: bytes | None, deadline: Deadline | None
+        self, method: str, endpoint: str, content: ReleasedBody, deadline: Deadline | None
     ) -> Reply:
         deadline = deadline or Deadline(DEFAULT_DEADLINE_S)
 
@@ -147,7 +167,7 @@ class Egress:
         return self._retried(once, deadline)
 
     def _events(
-        self, method: str, endpoint: str, content: bytes, deadline: Deadline, attempt: int
+        self, method: str, endpoint: str, content: ReleasedBody, deadline: Deadline, attempt: int
     ) -> _Events:
         with self._exchange(method, endpoint, content, deadline, attempt) as response:
             yield from read_events(response, deadline)
@@ -191,13 +211,14 @@ class Egress:
         self,
         method: str,
         endpoint: str,
-        content: bytes | None,
+        content: ReleasedBody,
         deadline: Deadline,
         attempt: int,
     ) -> Iterator[httpx2.Response]:
         """One request, recorded before it goes and after it ended."""
         request = self._request(method, endpoint, content, deadline)
         row = self._ledger.append(self._entry(endpoint, request, content, attempt))
+        self._count(endpoint, len(content.data))
         begun, outcome, received = time.monotonic(), Outcome(error="cancelled"), 0
         alarm = Alarm(deadline)
         response: httpx2.Response | None = None
@@ -225,7 +246,7 @@ class Egress:
             self._note_outcome(row, outcome, received, time.monotonic() - begun)
 
     def _request(
-        self, method: str, endpoint: str, content: bytes | None, deadline: Deadline
+        self, method: str, endpoint: str, content: ReleasedBody, deadline: Deadline
     ) -> httpx2.Request:
         if self._closed:
             raise EgressError("the egress is closed")
@@ -235,19 +256,19 @@ class Egress:
         if left <= 0.0:
             raise CloudError("timeout", f"{self.server}: no time was left to ask")
         self._client.cookies.clear()  # a cookie would tie requests together
-        headers = {} if content is None else {"content-type": "application/json"}
+        headers = {} if not content.data else {"content-type": "application/json"}
         if self._endpoint.api_key is not None:
             headers["authorization"] = f"Bearer {self._endpoint.api_key.reveal()}"
         return self._client.build_request(
             method,
             self._endpoint.url_for(endpoint),
-            content=content,
+            content=content.data or None,
             headers=headers,
             timeout=httpx2.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S)),
         )
 
     def _entry(
-        self, endpoint: str, request: httpx2.Request, content: bytes | None, attempt: int
+        self, endpoint: str, request: httpx2.Request, content: ReleasedBody, attempt: int
     ) -> LedgerEntry:
         headers = tuple(
             (name, "<secret>" if name.lower() == "authorization" else value)
@@ -258,10 +279,15 @@ class Egress:
             method=request.method,
             url=str(request.url),
             headers=headers,
-            body=content or b"",
+            body=content.data,
             attempt=attempt,
-            note=self._note,
+            note=content.note,
         )
+
+    def _count(self, endpoint: str, size: int) -> None:
+        with self._counting:
+            old, text = self._traffic, _PURPOSES[endpoint] == "text"
+            self._traffic = Traffic(old.requests + 1, old.bytes + size, old.round_trips + text)
 
     def _note_outcome(self, row: int, outcome: Outcome, received: int, seconds: float) -> None:
         # The request is on record already; a ledger that fails now stops the next request.

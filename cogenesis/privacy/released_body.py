@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cogenesis.errors import EgressError
-from cogenesis.privacy.released import Released
+from cogenesis.privacy.released import GeneralInstruction, Released
 from cogenesis.wire import Body, Text, to_bytes
 
 _NUMBERS: Final = frozenset(
@@ -65,30 +66,45 @@ _OTHERS: Final = frozenset(
 )
 
 
-def released_bytes(body: Body[Released]) -> bytes:
-    """The exact bytes of a body, after checking that every part of it is released.
+@dataclass(frozen=True, slots=True)
+class ReleasedBody:
+    """The exact bytes that leave, and a note for the ledger: what the user let through."""
+
+    data: bytes
+    note: str
+
+
+def release_body(body: Body[Released]) -> ReleasedBody:
+    """Check that every part of a body is released, and encode it.
 
     Raises:
         EgressError: a plain string, an unknown key, or a number where none belongs. The
             message names the kind of part, never its value.
     """
-    _check(body, key=None)
-    return to_bytes(body)
+    generals: list[GeneralInstruction] = []
+    _check(body, key=None, generals=generals)
+    allowed = ", ".join(dict.fromkeys(word for g in generals for word in g.allowed))
+    sensitive = ", ".join(dict.fromkeys(word for g in generals for word in g.sensitive))
+    notes = (f"allowed by the user: {allowed}" if allowed else "",)
+    notes += (f"sensitive words in the topic: {sensitive}" if sensitive else "",)
+    return ReleasedBody(to_bytes(body), "; ".join(note for note in notes if note))
 
 
-def _check(value: Any, *, key: str | None) -> None:
+def _check(value: Any, *, key: str | None, generals: list[GeneralInstruction]) -> None:
     if isinstance(value, Text):
         for part in value.parts:
             if not isinstance(part, Released):
                 raise EgressError("a plain string was about to be sent: only released text may")
+            if isinstance(part, GeneralInstruction):
+                generals.append(part)
     elif isinstance(value, Mapping):
         for name, item in value.items():
             if name not in _NUMBERS and name not in _OTHERS:
                 raise EgressError("a request held a parameter that the egress does not know")
-            _check(item, key=name)
+            _check(item, key=name, generals=generals)
     elif isinstance(value, tuple):
         for item in value:
-            _check(item, key=None)  # None: numbers in a list could be token ids
+            _check(item, key=None, generals=generals)  # None: numbers in a list could be token ids
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int | float):
