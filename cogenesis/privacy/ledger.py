@@ -62,11 +62,11 @@ _INSERT = (
 _RAW = (
     "SELECT row, CAST(hash AS BLOB), "  # noqa: S608  (fixed names)
     + ", ".join(f"CAST({name} AS BLOB)" for name in COLUMNS)
-    + f" FROM records WHERE row >= ? ORDER BY row LIMIT {_BATCH}"
+    + " FROM records WHERE row >= ? ORDER BY row LIMIT ?"
 )
 _EXPORT = (
     f"SELECT {', '.join(COLUMNS)}, hash FROM records "  # noqa: S608  (fixed names)
-    f"WHERE row > ? ORDER BY row LIMIT {_BATCH}"
+    "WHERE row > ? ORDER BY row LIMIT ?"
 )
 _REQUESTS = """SELECT r.row, r.time, r.purpose, r.method, r.url, r.headers, r.body, r.attempt,
   r.note, o.row, o.status, o.error, o.received, o.milliseconds
@@ -155,10 +155,10 @@ class Ledger:
             LedgerError: the ledger cannot be read.
         """
         low, high = after, 2**63 - 1
-        order = ("DESC" if newest_first else "ASC") + f" LIMIT {_BATCH}"
+        order = ("DESC" if newest_first else "ASC") + " LIMIT ?"
         left = limit
         while left is None or left > 0:
-            rows = self._read(_REQUESTS + order, (low, high))[:left]
+            rows = self._read(_REQUESTS + order, (low, high, _BATCH))[:left]
             if not rows:
                 return
             yield from map(_to_row, rows)
@@ -191,7 +191,7 @@ class Ledger:
             LedgerError: the ledger cannot be read.
         """
         count = row = 0
-        while records := self._read(_EXPORT, (row,)):
+        while records := self._read(_EXPORT, (row, _BATCH)):
             for values in records:
                 record: dict[str, Any] = dict(zip((*COLUMNS, "hash"), values, strict=True))
                 if record["body"] is not None:
@@ -261,7 +261,7 @@ class Ledger:
     def _raw_records(self) -> Iterator[RawRecord]:
         """Every record in ascending order."""
         start = -(2**63)
-        while records := self._read(_RAW, (start,)):
+        while records := self._read(_RAW, (start, _BATCH)):
             for row, digest, *values in records:
                 yield row, digest, tuple(values)
                 start = row + 1
