@@ -1,0 +1,266 @@
+"""What of a private context goes into a window of so many tokens.
+
+Priority, first to last:
+
+1. the instruction, whole (the prompt builder refuses one that does not fit);
+2. the reserve for the sketch, a fixed number, so that the choice is made before the cloud
+   answers and never depends on what it says;
+3. the profile's name and writing style, then its other fields in their order;
+4. activities, nearest to the instruction first: at most MAX_ACTIVITIES of them, and at most
+   ACTIVITY_SHARE of what is left, because a past text teaches more than a tenth entry;
+5. past texts, nearest to the instruction first and of equals the latest: at most
+   MAX_WRITINGS, each at most half of what is left while another waits, cut at the end of a
+   sentence if it is longer.
+
+An item is taken whole or left out; only past texts are cut. What is chosen keeps its
+order, except that the past text nearest to the instruction comes last, next to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cogenesis.context.private_context import (
+    Activity,
+    Private,
+    PrivateContext,
+    ProfileField,
+    Writing,
+    normal_name,
+)
+from cogenesis.context.relevance import bm25
+from cogenesis.context.rendering import show_activity, show_field, show_writing
+
+MAX_ACTIVITIES = 8
+MAX_WRITINGS = 4
+ACTIVITY_SHARE = 0.4
+MIN_EXCERPT_TOKENS = 48
+"""A shorter piece of a past text shows no voice."""
+
+_FIRST_FIELDS = ("name", "writing style")
+_MAX_TOKEN_CHARS = 16
+"""Texts with more characters than this for each free token are not even counted."""
+_ITEM_TOKENS = 8
+"""For the line breaks and turn marks around an item."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|(?<=[。！？])|\n+")
+
+Count = Callable[[str], int]
+"""Number of tokens of a text, by the device model's own vocabulary."""
+
+OmissionKind = Literal["field", "activity", "writing", "sketch point"]
+OmissionReason = Literal["window", "relevance", "shortened"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How many tokens a prompt may use. All four numbers are tokens.
+
+    Attributes:
+        context_tokens: the model's window.
+        max_tokens: kept free for the text that is written.
+        sketch_reserve: kept free for the sketch (15 points of 5 words need about 130).
+        margin: kept free for the chat template and rounding.
+    """
+
+    context_tokens: int
+    max_tokens: int
+    sketch_reserve: int = 200
+    margin: int = 64
+
+    @property
+    def room(self) -> int:
+        """Tokens for the instruction and the context."""
+        return self.context_tokens - self.max_tokens - self.sketch_reserve - self.margin
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """Something that the prompt lacks; it names no private text.
+
+    `number` counts from 1 within `total` items of this kind. `reason`: it did not fit
+    ("window"), enough others were nearer to the instruction ("relevance"), or its end was
+    cut off ("shortened").
+    """
+
+    kind: OmissionKind
+    number: int
+    total: int
+    reason: OmissionReason
+
+    @property
+    def label(self) -> str:
+        """Such as "writing 3 of 5"."""
+        return f"{self.kind} {self.number} of {self.total}"
+
+
+class Selection(Private):
+    """What was chosen, and what was not."""
+
+    __slots__ = ("activities", "fields", "omitted", "writings")
+    fields: tuple[ProfileField, ...]
+    activities: tuple[Activity, ...]
+    writings: tuple[Writing, ...]
+    omitted: tuple[Omission, ...]
+
+    def __init__(
+        self,
+        fields: Sequence[ProfileField],
+        activities: Sequence[Activity],
+        writings: Sequence[Writing],
+        omitted: Sequence[Omission],
+    ) -> None:
+        self._set(
+            fields=tuple(fields),
+            activities=tuple(activities),
+            writings=tuple(writings),
+            omitted=tuple(omitted),
+        )
+
+
+def select(context: PrivateContext, instruction: str, *, count: Count, room: int) -> Selection:
+    """Choose what fits `room` tokens, by the priority in the module's docstring.
+
+    Each item is counted at most once (a text that is cut, a few times); a large context is
+    ranked first and counted only near the top.
+    """
+    chooser = _Chooser(count, room)
+    fields = chooser.fields(context.fields)
+    activities = chooser.activities(context.activities, instruction)
+    writings = chooser.writings(context.writings, instruction)
+    return Selection(fields, activities, writings, chooser.omitted)
+
+
+class _Chooser:
+    def __init__(self, count: Count, room: int) -> None:
+        self._count = count
+        self._left = room
+        self.omitted: list[Omission] = []
+
+    def fields(self, items: Sequence[ProfileField]) -> list[ProfileField]:
+        def place(index: int) -> tuple[int, int]:
+            name = normal_name(items[index].name)
+            return (_FIRST_FIELDS.index(name) if name in _FIRST_FIELDS else 9, index)
+
+        taken: list[int] = []
+        for index in sorted(range(len(items)), key=place):
+            if self._take(show_field(items[index]), self._left):
+                taken.append(index)
+            else:
+                self._omit("field", index, len(items), "window")
+        return [items[index] for index in sorted(taken)]
+
+    def activities(self, items: Sequence[Activity], instruction: str) -> list[Activity]:
+        order = _ranked(instruction, [item.text for item in items])
+        share = int(self._left * ACTIVITY_SHARE)
+        taken: list[int] = []
+        for index in order:
+            if len(taken) == MAX_ACTIVITIES:
+                self._omit("activity", index, len(items), "relevance")
+                continue
+            before = self._left
+            if self._take(show_activity(items[index]), share):
+                share -= before - self._left
+                taken.append(index)
+            else:
+                self._omit("activity", index, len(items), "window")
+        return [items[index] for index in sorted(taken)]
+
+    def writings(self, items: Sequence[Writing], instruction: str) -> list[Writing]:
+        order = _ranked(instruction, [f"{item.title}\n{item.text}" for item in items])
+        taken: list[Writing] = []
+        for rank, index in enumerate(order):
+            if len(taken) == MAX_WRITINGS:
+                self._omit("writing", index, len(items), "relevance")
+                continue
+            waiting = rank + 1 < len(order) and len(taken) + 1 < MAX_WRITINGS
+            fitting = self._fit(items[index], self._left // 2 if waiting else self._left)
+            if fitting is None:
+                self._omit("writing", index, len(items), "window")
+                continue
+            if fitting is not items[index]:
+                self._omit("writing", index, len(items), "shortened")
+            taken.append(fitting)
+        return taken[::-1]
+
+    def _fit(self, writing: Writing, limit: int) -> Writing | None:
+        """The writing, or its beginning up to the end of a sentence, or None."""
+        if limit < MIN_EXCERPT_TOKENS:
+            return None
+        if self._take(show_writing(writing), limit):
+            return writing
+        head = writing.text[: limit * _MAX_TOKEN_CHARS]
+        ends = [match.start() for match in _SENTENCE_END.finditer(head)]
+        low, high = 0, len(ends)  # the first `low` ends are known to fit
+        while low < high:
+            middle = (low + high + 1) // 2
+            part = show_writing(Writing(writing.title, head[: ends[middle - 1]]))
+            if self._cost(part) <= limit:
+                low = middle
+            else:
+                high = middle - 1
+        if low == 0:
+            return None
+        cut = Writing(writing.title, head[: ends[low - 1]])
+        cost = self._cost(show_writing(cut))
+        if cost < MIN_EXCERPT_TOKENS:
+            return None
+        self._left -= cost
+        return cut
+
+    def _take(self, text: str, limit: int) -> bool:
+        limit = min(limit, self._left)
+        if limit <= _ITEM_TOKENS or len(text) > limit * _MAX_TOKEN_CHARS:
+            return False
+        cost = self._cost(text)
+        if cost > limit:
+            return False
+        self._left -= cost
+        return True
+
+    def _cost(self, text: str) -> int:
+        return self._count(text) + _ITEM_TOKENS
+
+    def _omit(self, kind: OmissionKind, index: int, total: int, reason: OmissionReason) -> None:
+        self.omitted.append(Omission(kind, index + 1, total, reason))
+
+
+def _ranked(instruction: str, texts: Sequence[str]) -> list[int]:
+    """Indexes, nearest to the instruction first; of equals the latest."""
+    scores = bm25(instruction, texts)
+    return sorted(range(len(texts)), key=lambda index: (-scores[index], -index))
+
+
+_PLURAL = {
+    "field": "profile fields",
+    "activity": "activities",
+    "writing": "writings",
+    "sketch point": "sketch points",
+}
+
+
+def explain(omitted: Sequence[Omission], window: Window) -> tuple[str, ...]:
+    """One line for each kind and reason, fit for the screen: numbers only."""
+    groups: dict[tuple[OmissionKind, OmissionReason], int] = {}
+    totals: dict[OmissionKind, int] = {}
+    for omission in omitted:
+        key = (omission.kind, omission.reason)
+        groups[key] = groups.get(key, 0) + 1
+        totals[omission.kind] = omission.total
+    return tuple(
+        _line(kind, reason, number, totals[kind], window)
+        for (kind, reason), number in groups.items()
+    )
+
+
+def _line(
+    kind: OmissionKind, reason: OmissionReason, number: int, total: int, window: Window
+) -> str:
+    things = f"{number} of {total} {_PLURAL[kind]}"
+    if reason == "relevance":
+        return f"left out {things}: others are nearer to the instruction"
+    verb = "shortened" if reason == "shortened" else "left out"
+    return f"{verb} {things}: the window holds {window.context_tokens} tokens"
