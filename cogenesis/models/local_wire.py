@@ -64,6 +64,7 @@ class LocalWire:
                 raise ModelError("an API key may hold printable ASCII characters only")
             headers["authorization"] = f"Bearer {api_key}"
         self._server = server
+        self._socket_path = socket_path
         self._closed = False
         self._client = _client(base_url, socket_path, headers, keep_alive=True)
         self._fresh = _client(base_url, socket_path, headers, keep_alive=False)
@@ -148,6 +149,9 @@ class LocalWire:
         """
         if self._closed:
             raise ModelError(f"the connection to {self._server} is closed")
+        if self._socket_path is not None and not self._socket_path.exists():
+            # The HTTP library would leave a socket open for the garbage collector.
+            raise ModelError(self._nobody())
         alarm = _Alarm(deadline)
         try:
             response = self._send(method, endpoint, _encode(body), deadline)
@@ -188,9 +192,12 @@ class LocalWire:
         code = f" (status {status[1]})" if status else ""
         return ModelError(f"{self._server} {_WHY.get(error.reason, 'failed')}{code}")
 
+    def _nobody(self) -> str:
+        return f"nothing answers at {self._server}. Is the model server running?"
+
     def _broken(self, error: httpx2.HTTPError, *, late: bool) -> str:
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-            return f"nothing answers at {self._server}. Is the model server running?"
+            return self._nobody()
         if late:
             return f"{self._server} {_WHY['timeout']}"
         return f"the connection to {self._server} broke off. Is the model server still running?"
