@@ -162,3 +162,10 @@ class Model(Protocol[T_contra]):
 
 DeviceModel = Model[DeviceText]
 CloudModel = Model[Released]
+
+
+def hang_up(pieces: Iterator[Piece]) -> None:
+    """Stop a model that may still be writing: close the generator, if it is one."""
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        close()

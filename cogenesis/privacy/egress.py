@@ -69,6 +69,14 @@ class Traffic:
     bytes: int = 0
     round_trips: int = 0
 
+    def since(self, before: Traffic) -> Traffic:
+        """What was added to an earlier count."""
+        return Traffic(
+            self.requests - before.requests,
+            self.bytes - before.bytes,
+            self.round_trips - before.round_trips,
+        )
+
 
 class Egress:
     """Implements `Wire[Released]` for one cloud server. Safe to use from several threads.

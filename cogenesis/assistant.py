@@ -1,0 +1,355 @@
+"""The front door: one call writes a text, in any mode, and always returns one.
+
+    with LlamaCpp(path) as device:
+        assistant = Assistant(device, cloud=cloud)
+        for event in assistant.stream(Task("Write an e-mail: ...", context)):
+            if isinstance(event, Token):
+                print(event.text, end="", flush=True)
+
+Sketch mode, step by step: the guard makes the general instruction; the cloud is asked for
+an outline of it while the device model reads the private context; the device model fills
+the outline in. Whatever goes wrong on the cloud's side is reported as `Degraded` and costs
+the outline, not the text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal
+
+from cogenesis.context.budget import Window
+from cogenesis.context.private_context import PrivateContext
+from cogenesis.context.prompt import WRITING_SAMPLING, WritingPrompt, writing_prompt
+from cogenesis.errors import CloudError, GuardRefusedError, InputError, LedgerError, PrivacyError
+from cogenesis.models.protocol import CloudModel, DeviceModel, Prompt, TokenIds, hang_up
+from cogenesis.privacy.guard import Guard
+from cogenesis.privacy.lexicon import Lexicon
+from cogenesis.privacy.released import GeneralInstruction
+from cogenesis.sketch.outline import Sketch
+from cogenesis.sketch.prompt import OUTLINE_SAMPLING
+from cogenesis.sketch.request import SketchRequest
+from cogenesis.wire import Deadline
+
+if TYPE_CHECKING:
+    from cogenesis.privacy.egress import Traffic
+
+Mode = Literal["auto", "sketch", "device"]
+CLOUD_DEADLINE_S: Final = 60.0
+ASSUMED_WINDOW: Final = 2048
+"""Tokens, for a device model that does not tell its window."""
+
+
+def lexicon_of(context: PrivateContext) -> Lexicon:
+    """What counts as private in a context."""
+    return Lexicon(context.texts())
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to write, with which context.
+
+    `general` replaces the derived general instruction; `allow` lets single identifiers
+    through. `seed` makes the text reproducible on one machine.
+    """
+
+    instruction: str = field(repr=False)
+    context: PrivateContext = field(default_factory=PrivateContext)
+    mode: Mode = "auto"
+    general: str | None = field(default=None, repr=False)
+    allow: tuple[str, ...] = field(default=(), repr=False)
+    seed: int = 0
+    max_tokens: int = WRITING_SAMPLING.max_tokens
+    cloud_deadline_s: float = CLOUD_DEADLINE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What leaves (`general`, None if nothing), and what of the context the device reads.
+
+    `notes` says what did not fit the device model's window, without private text.
+    """
+
+    general: GeneralInstruction | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlined:
+    """The cloud's outline has come."""
+
+    sketch: Sketch
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """The cloud's part is missing: the device model goes on alone. `reason` is one word."""
+
+    reason: str
+    message: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the text. `weight` is the device model's share in it, from 0 to 1."""
+
+    text: str = field(repr=False)
+    weight: float = 1.0
+    source: Literal["device", "cloud", "both"] = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds from the call: to the first token, to the end; the cloud's and the device's
+    part before the first token; tokens a second after it.
+    """
+
+    first_token_s: float | None
+    total_s: float
+    tokens_per_s: float | None
+    sketch_s: float | None
+    reading_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished text with all that is known about how it came about."""
+
+    text: str = field(repr=False)
+    mode: Literal["sketch", "device"]
+    general: GeneralInstruction | None
+    sketch: Sketch | None
+    tokens: tuple[Token, ...]
+    notes: tuple[str, ...]
+    traffic: Traffic | None
+    timing: Timing
+    degraded: Degraded | None
+
+
+Event = Started | Outlined | Degraded | Token | Result
+
+
+class Assistant:
+    """Writes texts with one device model and, if there is one, a cloud model.
+
+    `traffic` tells what went through the cloud's egress. Not safe to use from several
+    threads at once: a device model has one mind.
+    """
+
+    def __init__(
+        self,
+        device: DeviceModel,
+        *,
+        cloud: CloudModel | None = None,
+        traffic: Callable[[], Traffic] | None = None,
+    ) -> None:
+        self._device = device
+        self._cloud = cloud
+        self._traffic = traffic
+        # Reading a large context takes a second a megabyte: keep the last few.
+        self._lexicon = lru_cache(maxsize=4)(lexicon_of)
+
+    def guard(self, task: Task) -> Guard:
+        """The guard that decides for this task."""
+        return Guard(self._lexicon(task.context), allow=task.allow)
+
+    def preview(self, task: Task) -> GeneralInstruction | None:
+        """What would leave, None if nothing would. Sends nothing.
+
+        Raises:
+            GuardRefusedError: the guard refuses the instruction for the cloud.
+            InputError: the task cannot be carried out as it is.
+        """
+        if self._mode(task) == "device":
+            return None
+        return self._general(task, self.guard(task))
+
+    def write(self, task: Task) -> Result:
+        """Write the whole text. Raises as `stream` does."""
+        for event in self.stream(task):
+            if isinstance(event, Result):
+                return event
+        raise RuntimeError("a stream ended without a result")
+
+    def stream(self, task: Task) -> Iterator[Event]:
+        """Write a text, event by event, `Result` last. Closing the iterator stops it.
+
+        Raises:
+            InputError: empty instruction, instruction or context too large, sketch mode
+                without a cloud.
+            GuardRefusedError: `task.general` holds private matter.
+            ModelError: the device model failed.
+        """
+        return _Writing(self, task).events()
+
+    async def astream(self, task: Task) -> AsyncIterator[Event]:
+        """`stream` for asyncio: each step runs in a worker thread."""
+        events = self.stream(task)
+        end = object()
+        try:
+            while (event := await asyncio.to_thread(next, events, end)) is not end:
+                yield event  # type: ignore[misc]  # `end` is left out by the test above
+        finally:
+            await asyncio.to_thread(events.close)  # type: ignore[attr-defined]  # a generator
+
+    # -- used by _Writing -------------------------------------------------------------------
+
+    def _mode(self, task: Task) -> Literal["sketch", "device"]:
+        if task.mode == "sketch" and self._cloud is None:
+            raise InputError("sketch mode needs a cloud model: give --cloud-url URL")
+        return "device" if task.mode == "device" or self._cloud is None else "sketch"
+
+    @staticmethod
+    def _general(task: Task, guard: Guard) -> GeneralInstruction:
+        guard.check_instruction(task.instruction)
+        if task.general is not None:
+            return guard.release(task.general)
+        return guard.derive(task.instruction)
+
+
+class _Writing:
+    """One text in the making."""
+
+    def __init__(self, assistant: Assistant, task: Task) -> None:
+        self._assistant = assistant
+        self._device = assistant._device
+        self._task = task
+        self._begun = time.monotonic()
+        self._before = assistant._traffic() if assistant._traffic is not None else None
+        self._degraded: Degraded | None = None
+        self._sketch_s: float | None = None
+        self._reading_s = 0.0
+
+    def events(self) -> Iterator[Event]:
+        general = self._released()
+        request = self._ask(general)
+        try:
+            prompt = self._prompt()
+            yield Started(general, prompt.notes)
+            if self._degraded is not None:
+                yield self._degraded
+            self._read_ahead(prompt)
+            sketch = None if request is None else self._awaited(request)
+            if sketch is not None:
+                yield Outlined(sketch)
+                prompt = prompt.with_sketch(sketch.points)
+            elif request is not None and self._degraded is not None:
+                yield self._degraded
+            yield from self._fill(general, sketch, prompt)
+        finally:
+            if request is not None:
+                request.cancel()
+
+    def _released(self) -> GeneralInstruction | None:
+        task, assistant = self._task, self._assistant
+        if assistant._mode(task) == "device":
+            Guard(Lexicon(())).check_instruction(task.instruction)
+            return None
+        try:
+            return assistant._general(task, assistant.guard(task))
+        except GuardRefusedError as error:
+            if task.general is not None:
+                raise  # the user's own words: they decide how to say it
+            self._degraded = Degraded("refused", str(error))
+        except (InputError, PrivacyError):
+            raise
+        except Exception as error:  # noqa: BLE001  (a broken guard means: do not send)
+            self._degraded = Degraded("guard-failed", f"the guard broke ({type(error).__name__})")
+        return None
+
+    def _ask(self, general: GeneralInstruction | None) -> SketchRequest | None:
+        cloud = self._assistant._cloud
+        if general is None or cloud is None:
+            return None
+        sampling = replace(OUTLINE_SAMPLING, seed=self._task.seed)
+        return SketchRequest(cloud, general, sampling, Deadline(self._task.cloud_deadline_s))
+
+    def _prompt(self) -> WritingPrompt:
+        """The prompt without a sketch; what does not fit the window is left out."""
+        window = self._device.capabilities.context_tokens or ASSUMED_WINDOW
+        return writing_prompt(
+            self._task.context,
+            self._task.instruction,
+            count=lambda text: len(self._device.encode(Prompt((), (text,)))),
+            window=Window(window, self._task.max_tokens),
+        )
+
+    def _read_ahead(self, prompt: WritingPrompt) -> None:
+        """Let the device model read what comes before the sketch, into its cache.
+
+        The prompts with and without a sketch share that part; the last token before the
+        difference may be joined otherwise, which only costs a little time.
+        """
+        begun = time.monotonic()
+        without = self._device.encode(prompt.prompt).ids
+        other = self._device.encode(prompt.with_sketch(("sketch",)).prompt).ids
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(without, other, strict=False)) if a != b),
+            min(len(without), len(other)),
+        )
+        if shared > 1:
+            self._device.next_distribution(TokenIds(without[:shared]), 1)
+        self._reading_s = time.monotonic() - begun
+
+    def _awaited(self, request: SketchRequest) -> Sketch | None:
+        try:
+            sketch = request.result()
+        except CloudError as error:
+            self._degraded = Degraded(error.reason, str(error))
+        except LedgerError as error:
+            self._degraded = Degraded("ledger", f"nothing was sent: {error}")
+        except PrivacyError as error:
+            self._degraded = Degraded("not-released", f"nothing was sent: {error}")
+        else:
+            self._sketch_s = request.seconds
+            return sketch
+        return None
+
+    def _fill(
+        self, general: GeneralInstruction | None, sketch: Sketch | None, prompt: WritingPrompt
+    ) -> Iterator[Event]:
+        sampling = replace(WRITING_SAMPLING, seed=self._task.seed, max_tokens=self._task.max_tokens)
+        tokens: list[Token] = []
+        first_s: float | None = None
+        pieces = self._device.generate(self._device.encode(prompt.prompt), sampling)
+        try:
+            for piece in pieces:
+                if first_s is None:
+                    first_s = time.monotonic() - self._begun
+                tokens.append(Token(piece.text))
+                yield tokens[-1]
+        finally:
+            hang_up(pieces)
+        yield self._result(general, sketch, prompt, tuple(tokens), first_s)
+
+    def _result(
+        self,
+        general: GeneralInstruction | None,
+        sketch: Sketch | None,
+        prompt: WritingPrompt,
+        tokens: tuple[Token, ...],
+        first_s: float | None,
+    ) -> Result:
+        total = time.monotonic() - self._begun
+        rate = None
+        if first_s is not None and len(tokens) > 1 and total > first_s:
+            rate = (len(tokens) - 1) / (total - first_s)
+        return Result(
+            text="".join(token.text for token in tokens).strip(),
+            mode="device" if sketch is None else "sketch",
+            general=general,
+            sketch=sketch,
+            tokens=tokens,
+            notes=prompt.notes,
+            traffic=self._sent(),
+            timing=Timing(first_s, total, rate, self._sketch_s, self._reading_s),
+            degraded=self._degraded,
+        )
+
+    def _sent(self) -> Traffic | None:
+        if self._before is None or self._assistant._traffic is None:
+            return None
+        return self._assistant._traffic().since(self._before)
