@@ -182,7 +182,10 @@ class HeadFile:
         return Head(int(match[1]), match[2])
 
     def write(self, head: Head) -> None:
-        """Replace the head, atomically and on disk when this returns.
+        """Replace the head atomically: a crash leaves the old one or the new one, whole.
+
+        The content is synced before the rename, the rename itself is not: after a power
+        failure the old head may be back, which is only a head that lags.
 
         Call it only while holding the database's write lock: the name of the temporary file
         is fixed, so that a killed process leaves one file behind at most.
@@ -198,15 +201,3 @@ class HeadFile:
             file.flush()
             os.fsync(descriptor)
         temporary.replace(self.path)
-        sync_folder(self.path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to disk. Windows has no such call and needs none."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

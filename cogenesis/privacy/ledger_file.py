@@ -1,10 +1,12 @@
 """Opening the ledger's database: who may read it, whether it is one, how it reaches the disk.
 
-Rollback journal, not WAL. With WAL the newest records lie in a second file: removing it
-removes them without a trace, and it stays behind when a process is killed. With the rollback
-journal a committed record is in the one file, synced, with its folder (`synchronous=EXTRA`),
-before the commit returns; a half-written record is rolled back by whoever opens the file
-next. The journal inherits the database's mode 0600. The price is about a millisecond.
+Write-ahead log, synced at every commit (`synchronous=EXTRA`). Frames carry checksums, so a
+half-written record is dropped by whoever opens the file next, and a commit costs one sync
+instead of the five of a rollback journal: fusion may write a record for every token. The log
+and its index (`-wal`, `-shm`) inherit the database's mode 0600; the last process to close
+the ledger folds them into it. A log that was removed after a crash takes the newest records
+with it: `verify` and `append` notice by the head file. Where the file system has no shared
+memory SQLite stays with the rollback journal, which EXTRA makes as durable.
 
 Not covered: a disk that lies about having written; other users where the file system has no
 modes (FAT, Windows shares); a folder whose group members may write.
@@ -15,12 +17,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cogenesis.errors import LedgerError
-from cogenesis.privacy.ledger_chain import GENESIS, Head, HeadFile, sync_folder
+from cogenesis.privacy.ledger_chain import GENESIS, Head, HeadFile
 
 if TYPE_CHECKING:
     import apsw
@@ -76,12 +78,11 @@ def open_database(path: Path, head: HeadFile) -> apsw.Connection:
             connection.set_busy_timeout(BUSY_MS)
             connection.pragma("trusted_schema", False)
             connection.pragma("temp_store", "memory")  # no copies in the shared /tmp
-            _recognise(connection, path, head)
-            _close_to_others(path)
-            if connection.pragma("journal_mode", "delete") != "delete":
-                raise LedgerError(f"{path} cannot be used with a rollback journal; move it away")
             connection.pragma("synchronous", "EXTRA")
             connection.pragma("fullfsync", True)  # macOS: fsync alone stops at the drive's cache
+            _recognise(connection, path, head)
+            _close_to_others(path)
+            connection.pragma("journal_mode", "wal")
         except BaseException:
             connection.close()
             raise
@@ -96,6 +97,7 @@ def _prepare_file(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, mode=0o700)
+        _sync_folder(path.parent.parent)
     except FileExistsError:
         mode = path.parent.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
@@ -105,32 +107,55 @@ def _prepare_file(path: Path) -> None:
             ) from None
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        sync_folder(path.parent)
+        _sync_folder(path.parent)
     except FileExistsError:
         _check_existing(path)
 
 
+def _sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk. Windows has no such call."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _check_existing(path: Path) -> None:
-    info = path.lstat()
-    if not stat.S_ISREG(info.st_mode):
-        raise LedgerError(
-            f"{path} is a link, a folder or a device, not a file. Give the path of the file itself"
-        )
-    if os.name == "posix" and os.geteuid() not in (0, info.st_uid):
-        raise LedgerError(f"{path} belongs to another user. Choose another ledger")
+    for file, info in _files(path):
+        if not stat.S_ISREG(info.st_mode):
+            raise LedgerError(
+                f"{file} is a link, a folder or a device, not a file. "
+                "Remove it, or give the path of the ledger itself"
+            )
+        if os.name == "posix" and os.geteuid() not in (0, info.st_uid):
+            raise LedgerError(f"{file} belongs to another user. Choose another ledger")
 
 
 def _close_to_others(path: Path) -> None:
     """Take away what modes others have. Only called once the file is known to be a ledger."""
-    if os.name != "posix" or not path.lstat().st_mode & 0o077:
-        return
-    try:
-        path.chmod(0o600)
-    except OSError as error:
-        raise LedgerError(
-            f"other users can read {path} and its mode cannot be changed "
-            f"({error.strerror}). Move it to a folder of your own"
-        ) from error
+    for file, info in _files(path):
+        if os.name != "posix" or not info.st_mode & 0o077:
+            continue
+        try:
+            file.chmod(0o600)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise LedgerError(
+                f"other users can read {file} and its mode cannot be changed "
+                f"({error.strerror}). Move it to a folder of your own"
+            ) from error
+
+
+def _files(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The database and the side files that it has at the moment."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        file = path.with_name(path.name + suffix)
+        # Another process that closes the ledger removes side files at any time.
+        with suppress(FileNotFoundError):
+            yield file, file.lstat()
 
 
 def _recognise(connection: apsw.Connection, path: Path, head: HeadFile) -> None:
@@ -178,7 +203,7 @@ def translated(path: Path) -> Iterator[None]:
         apsw.ReadOnlyError: "it is read-only; allow writing, or choose another ledger",
         apsw.NotADBError: "it is not a ledger; choose another path",
         apsw.CorruptError: "it is damaged; move it and its .head file away to start a new one",
-        apsw.CantOpenError: "it, or a file beside it, cannot be opened; check the folder",
+        apsw.CantOpenError: "it cannot be opened; if its folder is read-only, copy it elsewhere",
         apsw.ConnectionClosedError: "it is closed",
     }
     try:

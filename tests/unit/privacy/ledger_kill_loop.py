@@ -73,16 +73,14 @@ def main(path: Path, kills: int) -> dict[str, int]:
     """Kill `kills` workers; return counts, among them those of everything that went wrong."""
     chance = random.Random(7)
     counts = dict.fromkeys(
-        ("kills", "sent", "rows", "unsent", "lagging_heads", "journals", "lost", "bad", "ended"), 0
+        ("kills", "sent", "rows", "unsent", "lagging_heads", "lost", "bad", "ended"), 0
     )
     head = path.with_suffix(".head")
-    journal = path.with_name(path.name + "-journal")
     checked = 0
     for number in range(kills):
         message, status = kill_one(path, 1000 * number, chance)
         counts["kills"] += 1
         counts["ended"] += not os.WIFSIGNALED(status)
-        counts["journals"] += journal.exists()
         sent = {row: request(wanted) for row, wanted in SENT.iter_unpack(message)}
         with Ledger.open(path) as ledger:
             result = ledger.verify()

@@ -200,15 +200,18 @@ def modes(folder: Path) -> dict[str, int]:
 def test_folder_and_files_are_closed_to_others(filled: Path) -> None:
     assert stat.S_IMODE(filled.parent.stat().st_mode) == 0o700
     assert modes(filled.parent) == {"ledger.sqlite": 0o600, "ledger.head": 0o600}
-    with tampering(filled) as connection:
-        connection.execute("UPDATE records SET note = 'x'")
-        assert modes(filled.parent)["ledger.sqlite-journal"] == 0o600
+    with Ledger.open(filled) as ledger:
+        ledger.append(request(9))
+        assert modes(filled.parent) == dict.fromkeys(
+            ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.head"), 0o600
+        )
 
 
 def test_a_ledger_that_others_can_read_is_closed_to_them(filled: Path) -> None:
     filled.chmod(0o644)
-    Ledger.open(filled).close()
-    assert stat.S_IMODE(filled.stat().st_mode) == 0o600
+    with Ledger.open(filled) as ledger:
+        ledger.append(request(9))
+        assert set(modes(filled.parent).values()) == {0o600}
 
 
 def test_an_existing_folder_keeps_its_mode_unless_everybody_may_write(filled: Path) -> None:
