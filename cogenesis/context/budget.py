@@ -62,13 +62,14 @@ class Window:
     Attributes:
         context_tokens: the model's window.
         max_tokens: kept free for the text that is written.
-        sketch_reserve: kept free for the sketch (15 points of 5 words need about 130).
+        sketch_reserve: kept free for the sketch (15 points of 12 words need about 280, the
+            usual 10 of 5 words about 100).
         margin: kept free for the chat template and rounding.
     """
 
     context_tokens: int
     max_tokens: int
-    sketch_reserve: int = 200
+    sketch_reserve: int = 280
     margin: int = 64
 
     @property

@@ -27,6 +27,8 @@ from cogenesis.errors import InstructionError
 from cogenesis.models.protocol import DeviceText, Message, Prompt, Sampling
 from cogenesis.privacy.released import public
 
+__all__ = ["WRITING_SAMPLING", "Count", "Omission", "Window", "WritingPrompt", "writing_prompt"]
+
 WRITING_SAMPLING: Final = Sampling(temperature=0.4, top_p=0.95, min_p=0.1, repeat_penalty=1.05)
 """Settings for the filling prompt, tried on SmolLM2-135M-Instruct."""
 

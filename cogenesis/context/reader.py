@@ -232,8 +232,6 @@ def _load(data: bytes, name: str, warn: Warn) -> Any:
 
 def _decode(data: bytes, name: str) -> tuple[str, int]:
     """The text without its byte order mark and NULs, and the number of NULs removed."""
-    if not data.strip(b" \t\r\n\x00"):
-        raise ContextError(f"{name} is empty. {HELP}")
     if _looks_like_utf16(data):
         raise ContextError(
             f"{name} is in UTF-16 or UTF-32. Save it as UTF-8 "
@@ -247,15 +245,17 @@ def _decode(data: bytes, name: str) -> tuple[str, int]:
             f"{name}: line {line} is not UTF-8 text. Save the file as UTF-8."
         ) from None
     removed = text.count(_NUL)
-    return (text.replace(_NUL, "") if removed else text), removed
+    text = text.replace(_NUL, "")
+    if not text.strip():
+        raise ContextError(f"{name} is empty. {HELP}")
+    return text, removed
 
 
 def _looks_like_utf16(data: bytes) -> bool:
     if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
         return True
-    # Without a mark: JSON begins with two ASCII characters, and each has a zero byte beside it.
-    head = data[:4]
-    return len(head) == 4 and head.count(0) >= 2 and head[:2] != b"\x00\x00"
+    # Without a mark: JSON begins with ASCII characters, and each has a zero byte beside it.
+    return data[:4].count(0) >= 2 and data.strip(b" \t\r\n\x00") != b""
 
 
 class _BadJsonError(Exception):

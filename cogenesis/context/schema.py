@@ -1,11 +1,12 @@
 """The two JSON forms of a context, and how their mistakes are told.
 
 Mistakes name places ("writings[2].text"), never values: a wrong value may be a secret in
-the wrong place. Keys that are not ours are named only where they look like a plain key.
+the wrong place. Keys that are not ours are told by number, for the same reason.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
@@ -162,30 +163,31 @@ def refuse(name: str, mistakes: Sequence[str]) -> ContextError:
 
 
 def show_key(key: str) -> str:
-    """A key for a message: by name if it looks like one, else by its length only."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,24}", key):
-        return f'"{key}"'
-    return f"(a key of {len(key)} characters)"
+    """A key for a message: by name if it is one of ours, else by its length only."""
+    return f'"{key}"' if key in _KNOWN else f"of {len(key)} characters"
 
 
 def _mistake(value: object, loc: tuple[int | str, ...], kind: str, at: str) -> str:
     words = _WORDS.get(kind, "must be 1" if kind == "literal_error" else "cannot be used")
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(loc[-1]), _KNOWN, n=1)
+        words += f' (did you mean "{near[0]}"?)' if near else ""
     return f"{at}{_path(value, loc)} {words}"
 
 
 def _path(value: object, loc: tuple[int | str, ...]) -> str:
-    """A path such as `writings[2].text`, counted from 1; the user's own keys by number."""
+    """A path such as `writings[2].text`, counted from 1; keys that are not ours by number."""
     shown = ""
     for step in loc:
         if isinstance(step, int):
             shown += f"[{step + 1}]"
             value = value[step] if isinstance(value, list) and step < len(value) else None
             continue
-        own_words = shown == "profile" and isinstance(value, dict)
-        if own_words and isinstance(value, dict):
-            shown += f" entry {list(value).index(step) + 1}"
+        free = shown == "profile" or step not in _KNOWN
+        if free and isinstance(value, dict) and step in value:
+            shown += f"{' ' if shown else ''}entry {list(value).index(step) + 1}"
         else:
-            shown += ("." if shown else "") + (step if step in _KNOWN else show_key(step))
+            shown += f"{'.' if shown else ''}{step}"
         value = value.get(step) if isinstance(value, dict) else None
     return shown or "it"
 
