@@ -15,6 +15,7 @@ the outline, not the text.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -127,6 +128,7 @@ class Result:
     traffic: Traffic | None
     timing: Timing
     degraded: Degraded | None
+    stopped: bool = False
 
 
 Event = Started | Outlined | Degraded | Token | Result
@@ -174,8 +176,11 @@ class Assistant:
                 return event
         raise RuntimeError("a stream ended without a result")
 
-    def stream(self, task: Task) -> Iterator[Event]:
-        """Write a text, event by event, `Result` last. Closing the iterator stops it.
+    def stream(self, task: Task, *, stop: threading.Event | None = None) -> Iterator[Event]:
+        """Write a text, event by event, `Result` last.
+
+        Setting `stop` ends the text after the current token: the result then holds what is
+        written so far. Closing the iterator ends it without a result.
 
         Raises:
             InputError: empty instruction, instruction or context too large, sketch mode
@@ -183,11 +188,13 @@ class Assistant:
             GuardRefusedError: `task.general` holds private matter.
             ModelError: the device model failed.
         """
-        return _Writing(self, task).events()
+        return _Writing(self, task, stop or threading.Event()).events()
 
-    async def astream(self, task: Task) -> AsyncIterator[Event]:
+    async def astream(
+        self, task: Task, *, stop: threading.Event | None = None
+    ) -> AsyncIterator[Event]:
         """`stream` for asyncio: each step runs in a worker thread."""
-        events = self.stream(task)
+        events = self.stream(task, stop=stop)
         end = object()
         try:
             while (event := await asyncio.to_thread(next, events, end)) is not end:
@@ -213,7 +220,8 @@ class Assistant:
 class _Writing:
     """One text in the making."""
 
-    def __init__(self, assistant: Assistant, task: Task) -> None:
+    def __init__(self, assistant: Assistant, task: Task, stop: threading.Event) -> None:
+        self._stop = stop
         self._assistant = assistant
         self._device = assistant._device
         self._task = task
@@ -321,6 +329,8 @@ class _Writing:
                     first_s = time.monotonic() - self._begun
                 tokens.append(Token(piece.text))
                 yield tokens[-1]
+                if self._stop.is_set():
+                    break
         finally:
             hang_up(pieces)
         yield self._result(general, sketch, prompt, tuple(tokens), first_s)
@@ -347,6 +357,7 @@ class _Writing:
             traffic=self._sent(),
             timing=Timing(first_s, total, rate, self._sketch_s, self._reading_s),
             degraded=self._degraded,
+            stopped=self._stop.is_set(),
         )
 
     def _sent(self) -> Traffic | None:

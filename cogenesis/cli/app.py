@@ -1,0 +1,78 @@
+"""All commands under one name, and how errors end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from cogenesis import __version__
+from cogenesis.cli.cloud import cloud
+from cogenesis.cli.demo import demo
+from cogenesis.cli.ledger import ledger_app
+from cogenesis.cli.models import models_app
+from cogenesis.cli.write import write
+from cogenesis.errors import CogenesisError
+
+# Rich tracebacks would print local variables, and those hold private text.
+app = typer.Typer(
+    name="cogenesis",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Cloud quality, in your own voice, with nothing private leaving your device.",
+    epilog="Exit codes: 0 written · 2 input · 3 privacy, nothing sent · 4 model · 5 extra missing "
+    "· 130 stopped.",
+)
+app.command()(demo)
+app.command()(write)
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(models_app, name="models")
+app.command()(cloud)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"cogenesis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line. Errors raised on purpose end in one line and their exit code.
+
+    Anything else ends in a traceback of code lines without values: Python's own shows no
+    local variables, and the message is cut off, since it may quote private text.
+    """
+    try:
+        app(standalone_mode=True)
+    except CogenesisError as error:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        console.print("[bold red]error:[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001  (the last line of defence against leaks)
+        sys.stderr.write(_shown(error))
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _shown(error: BaseException) -> str:
+    import traceback
+
+    lines = traceback.format_tb(error.__traceback__)
+    return (
+        "".join(lines) + f"{type(error).__name__} (its message is hidden, it may hold private "
+        "text)\nThis is a fault of CoGenesis: please report it with the lines above.\n"
+    )
