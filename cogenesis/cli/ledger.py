@@ -96,7 +96,8 @@ def verify(ledger: LedgerPath = None) -> None:
     typer.echo(f"The ledger is NOT as it was written: {result.problem}.", err=True)
     typer.echo(
         f"{result.rows} rows before that are good. Keep the file as it is. To start a new "
-        f"ledger, move {opened.path.name} and its .head file to another folder.",
+        f"ledger, move {opened.path.name}, its -wal file if there is one, and its .head file "
+        "to another folder.",
         err=True,
     )
     raise typer.Exit(3)

@@ -161,7 +161,9 @@ class Ledger:
             rows = self._read(_REQUESTS + order, (low, high, _BATCH))[:left]
             if not rows:
                 return
-            yield from map(_to_row, rows)
+            with translated(self.path):
+                found = [_to_row(row) for row in rows]
+            yield from found
             if newest_first:
                 high = rows[-1][0]
             else:
@@ -315,8 +317,8 @@ class Ledger:
             problem = f"row {head.rows} was replaced"
         raise LedgerError(
             f"The ledger {self.path} is not as it was left: {problem}. Look at it with "
-            f"'cogenesis ledger verify'. To start a new one, move it and "
-            f"{self._head.path.name} to another folder."
+            f"'cogenesis ledger verify'. To start a new one, move it, its -wal file if there is "
+            f"one, and {self._head.path.name} to another folder."
         )
 
 

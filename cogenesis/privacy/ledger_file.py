@@ -202,7 +202,7 @@ def translated(path: Path) -> Iterator[None]:
         apsw.FullError: "the disk is full; free some space",
         apsw.ReadOnlyError: "it is read-only; allow writing, or choose another ledger",
         apsw.NotADBError: "it is not a ledger; choose another path",
-        apsw.CorruptError: "it is damaged; move it and its .head file away to start a new one",
+        apsw.CorruptError: "it is damaged; move it, its -wal and .head files away for a new one",
         apsw.CantOpenError: "it cannot be opened; if its folder is read-only, copy it elsewhere",
         apsw.ConnectionClosedError: "it is closed",
     }
@@ -216,4 +216,4 @@ def translated(path: Path) -> Iterator[None]:
             f"The ledger {path} cannot be used: {error.strerror}; check the disk and the folder."
         ) from error
     except (UnicodeError, OverflowError, TypeError) as error:
-        raise LedgerError(f"The ledger {path} cannot hold this value: {error}.") from error
+        raise LedgerError(f"The ledger {path} cannot keep or read a value: {error}.") from error
