@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "LedgerEntry", "Outcome", "Row", "Totals", "Verification"]
 
 _BATCH: Final = 64
-"""Records read at a time. Between batches no lock is held: a reader must not stop a writer."""
+"""Records read at a time: bounds memory, and a slow reader keeps no old state of the file
+alive (the write-ahead log could not be folded in meanwhile)."""
 
 _LAST = "SELECT row, hash FROM records ORDER BY row DESC LIMIT 1"
 _INSERT = (
