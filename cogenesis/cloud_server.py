@@ -237,7 +237,9 @@ def _connector(address: str) -> Connect:
 class DemoCloud:
     """Runs `cogenesis cloud` as a subprocess: `with DemoCloud() as cloud: cloud.url`.
 
-    It ends with this process, however this process ends.
+    It ends with this process, however this process ends. A model that is not installed yet
+    is fetched by the subprocess without a progress bar and within `start_timeout_s`: to show
+    one, call `get_model` first.
     """
 
     def __init__(

@@ -97,10 +97,12 @@ def test_sigterm_in_mid_stream_frees_the_port(cloud_gguf: Path) -> None:
 
 def test_the_delay_is_added_once_to_a_round_trip(cloud_gguf: Path) -> None:
     with DemoCloud(cloud_gguf, threads=1, context_tokens=512, delay_ms=200) as cloud:
-        started = time.monotonic()
-        assert _get(f"{cloud.url}/health") == {"status": "ok"}
-        took = time.monotonic() - started
-        assert 0.2 <= took < 0.4
+        took = []
+        for _ in range(3):
+            started = time.monotonic()
+            assert _get(f"{cloud.url}/health") == {"status": "ok"}
+            took.append(time.monotonic() - started)
+        assert 0.2 <= min(took) < 0.3
         short = {**_LONG, "max_tokens": 40}
         with _complete(cloud.url, **short) as stream:
             arrivals = [time.monotonic() for line in stream if line.startswith(b"data:")]
