@@ -42,8 +42,9 @@ def cloud(
 ) -> None:
     """Serve a stand-in for a cloud model: a real llama.cpp server on this machine.
 
-    It speaks the OpenAI protocol under /v1, its model is called demo-cloud. It prints one
-    line when it is ready and serves until Ctrl-C.
+    It speaks the OpenAI protocol under /v1; its model is called demo-cloud.
+
+    It prints one line when it is ready and serves until Ctrl-C.
 
     Examples:
 
