@@ -186,7 +186,7 @@ class Egress:
         A wait that would outlast the deadline is not begun: the caller has a fallback.
         """
         backoff = tenacity.wait_exponential_jitter(
-            initial=self._first_wait_s, max=LONGEST_WAIT_S, jitter=self._first_wait_s
+            multiplier=self._first_wait_s, max=LONGEST_WAIT_S, jitter=self._first_wait_s
         )
 
         def wait(state: tenacity.RetryCallState) -> float:
