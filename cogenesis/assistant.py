@@ -26,7 +26,7 @@ from cogenesis.context.budget import Window
 from cogenesis.context.private_context import PrivateContext
 from cogenesis.context.prompt import WRITING_SAMPLING, WritingPrompt, writing_prompt
 from cogenesis.errors import CloudError, GuardRefusedError, InputError, LedgerError, PrivacyError
-from cogenesis.models.protocol import CloudModel, DeviceModel, Prompt, TokenIds, hang_up
+from cogenesis.models.protocol import CloudModel, DeviceModel, Message, Prompt, TokenIds, hang_up
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.released import GeneralInstruction
@@ -278,10 +278,15 @@ class _Writing:
     def _prompt(self) -> WritingPrompt:
         """The prompt without a sketch; what does not fit the window is left out."""
         window = self._device.capabilities.context_tokens or ASSUMED_WINDOW
+
+        def tokens(text: str) -> int:
+            return len(self._device.encode(Prompt((Message("user", (text,)),), (text,))))
+
+        frame = tokens("")  # turn marks and the like: counted once, in the window's margin
         return writing_prompt(
             self._task.context,
             self._task.instruction,
-            count=lambda text: len(self._device.encode(Prompt((), (text,)))),
+            count=lambda text: max(0, tokens(text) - frame),
             window=Window(window, self._task.max_tokens),
         )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -95,50 +95,28 @@ def _show_sent(
 ) -> None:
     """Everything that left, from the ledger, checked once more against the lexicon."""
     from rich.table import Table
+    from rich.text import Text
+
+    from cogenesis.cli.ledger import printable, text_fields
 
     guard = assistant.guard(task)
-    table = Table(show_lines=True, title="Every request of this demo, from the ledger")
-    for column in ("for", "request", "bytes", "text in it"):
+    table = Table(show_lines=True, title="Every request of this demo, byte for byte")
+    for column in ("request", "bytes", "body"):
         table.add_column(column, overflow="fold")
-    findings, sent = 0, 0
-    for row in reversed(list(ledger.entries())):
-        if row.number <= before:
-            continue
-        texts = list(_strings(row.entry.body))
-        findings += sum(len(guard.audit(text, result.general)) for text in texts)
-        sent += len(row.entry.body)
-        table.add_row(
-            row.entry.purpose,
-            f"{row.entry.method} {row.entry.url}",
-            str(len(row.entry.body)),
-            "\n".join(texts),
-        )
+    found, sent = 0, 0
+    for row in ledger.entries(after=before, newest_first=False):
+        body = row.entry.body
+        found += sum(len(guard.audit(text, result.general)) for _, text in text_fields(body))
+        sent += len(body)
+        request = f"{row.entry.method} {urlsplit(row.entry.url).path}\n({row.entry.purpose})"
+        table.add_row(request, str(len(body)), Text(printable(body.decode())))
     screen.heading("What left this device")
-    screen.err.print(table, markup=False)
+    screen.err.print(table)
     size = guard.lexicon.size
     checked = size.identifiers + size.rare_words + size.runs
-    verdict = "none of them left" if findings == 0 else f"{findings} LEFT: this is a fault"
+    verdict = "none of them left" if found == 0 else f"{found} LEFT: this is a fault"
     screen.say(
         f"{sent:,} bytes in all. {checked:,} private terms were looked for in every request, the "
         f"topic words of the general instruction excepted: {verdict}.",
-        "bold green" if findings == 0 else "bold red",
+        "bold green" if found == 0 else "bold red",
     )
-
-
-def _strings(body: bytes) -> list[str]:
-    """Every text field of a request that says something, deepest last."""
-    found: list[str] = []
-
-    def walk(value: Any) -> None:
-        if isinstance(value, str):
-            found.append(value)
-        elif isinstance(value, dict):
-            for item in value.values():
-                walk(item)
-        elif isinstance(value, list):
-            for item in value:
-                walk(item)
-
-    if body:
-        walk(json.loads(body))
-    return found
