@@ -185,7 +185,6 @@ class Guard:
 
     def _mint(self, text: str, source: Literal["given", "title", "derived"]) -> GeneralInstruction:
         """The last verdict, on the very characters that would leave."""
-        self._need_english(text)
         spans = [*self._identifiers(text), *self._pasted(text)]
         if spans:
             named = ", ".join(f"“{f.text}” ({f.role})" for f in spans)
@@ -194,6 +193,7 @@ class Guard:
                 "words, or let a word through with --allow WORD",
                 spans,
             )
+        self._need_english(text)
         sensitive = tuple(dict.fromkeys(f.text for f in self.lexicon.sensitive(text)))
         keys = {w.key for w in words(text)}
         joined_keys = "".join(w.key for w in words(text))
@@ -216,9 +216,12 @@ class Guard:
                 out.append(Finding(chain[0].start, run.end, "run", "words", span, "context"))
         return merge(text, out)
 
-    @staticmethod
-    def _need_english(text: str) -> None:
-        if english_share(text) < MIN_ENGLISH:
+    def _need_english(self, text: str) -> None:
+        """Names are in no dictionary of any language, so they do not count."""
+        rest, at = "", 0
+        for finding in self.lexicon.identifiers(text):
+            rest, at = rest + text[at : finding.start] + " ", finding.end
+        if english_share(rest + text[at:]) < MIN_ENGLISH:
             raise GuardRefusedError(
                 "the guard's word lists are English and this does not look like it: it is "
                 "written on the device alone, unless you give --general TEXT in English"

@@ -1,0 +1,197 @@
+"""`cogenesis write` without a model: previews, refusals, bad input, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cogenesis.cli import main
+from cogenesis.demo import DEMO_INSTRUCTION
+
+PERSON = Path(__file__).resolve().parents[3] / "cogenesis" / "demo" / "person.json"
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    monkeypatch.setenv("COGENESIS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str, stdin: bytes = b"") -> Done:
+        monkeypatch.setattr(sys, "argv", ["cogenesis", *arguments])
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return Done(code if isinstance(code, int) else 1, captured.out, captured.err)
+
+    return call
+
+
+def test_a_preview_shows_what_would_leave_and_what_is_private(run: Run) -> None:
+    done = run("write", DEMO_INSTRUCTION, "-c", str(PERSON), "--preview", "--json")
+    assert done.code == 0
+    preview = done.json
+    assert preview["general_instruction"] == (
+        "Write an e-mail to my choir to move next week's rehearsal"
+    )
+    assert preview["source"] == "title"
+    private = {DEMO_INSTRUCTION[f["start"] : f["end"]] for f in preview["private"]}
+    assert {"Tobias Merrin", "Saltmarsh Clinic"} <= private
+    assert preview["general_instruction"] in preview["prompt"]
+    assert "Tobias" not in preview["prompt"]
+
+
+def test_a_preview_for_people_marks_and_says_that_nothing_was_sent(run: Run) -> None:
+    done = run("write", DEMO_INSTRUCTION, "-c", str(PERSON), "--preview")
+    assert done.code == 0
+    assert "nothing was sent" in done.err
+    assert "Leaves:" in done.err
+
+
+def test_sensitive_words_of_the_topic_are_named(run: Run) -> None:
+    done = run("write", "A letter about my divorce: to Anselm", "--preview", "--json")
+    assert done.json["sensitive"] == ["divorce"]
+    assert "divorce" in run("write", "A letter about my divorce: to Anselm", "--preview").err
+
+
+def test_a_refused_instruction_says_so_in_the_preview(run: Run) -> None:
+    done = run("write", "Tobias Merrin", "-c", str(PERSON), "--preview", "--json")
+    assert done.code == 0
+    assert done.json["general_instruction"] is None
+    assert "--general" in done.json["refused"]
+
+
+def test_a_private_general_part_is_refused_and_named_on_the_screen(run: Run) -> None:
+    done = run(
+        "write", "A note", "--general", "A note to Tobias Merrin", "-c", str(PERSON), "--preview"
+    )
+    assert done.code == 3
+    assert "Tobias Merrin" in done.err
+    assert done.out == ""
+
+
+def test_an_allowed_word_is_let_through_and_shown(run: Run) -> None:
+    arguments = ("write", "x", "--general", "A note to Tobias Merrin", "-c", str(PERSON))
+    done = run(*arguments, "--allow", "Tobias", "--allow", "Merrin", "--preview", "--json")
+    assert done.code == 0
+    assert done.json["general_instruction"] == "A note to Tobias Merrin"
+    assert done.json["allowed"] == ["Tobias", "Merrin"]
+
+
+def test_the_instruction_from_standard_input(run: Run) -> None:
+    done = run("write", "-", "--preview", "--json", stdin="A toast: für Jürgen".encode())
+    assert done.json["general_instruction"] == "A toast"
+    assert run("write", "-", "--preview", stdin=b"\xff\xfe\x00").code == 2
+
+
+@pytest.mark.parametrize("instruction", ["", "  ", "word " * 20_000])
+def test_impossible_instructions(instruction: str, run: Run) -> None:
+    done = run("write", instruction, "--preview")
+    assert done.code == 2
+    assert "error:" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no"),
+        (b"", "empty"),
+        (b"not json CANARY", "JSON"),
+        (b"[1, 2]", ""),
+        (b'{"cogenesis": 1, "profil": {"Name": "CANARY"}}', "profil"),
+    ],
+)
+def test_bad_context_files(content: bytes | None, says: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "context.json"
+    if content is not None:
+        path.write_bytes(content)
+    done = run("write", "A note: x", "-c", str(path), "--preview")
+    assert done.code == 2
+    assert says.lower() in done.err.lower()
+    assert "CANARY" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://example.com", 3),
+        ("https://user:secret@example.com", 3),
+        ("nonsense", 3),
+    ],
+)
+def test_cloud_addresses_are_checked_before_anything_is_loaded(
+    url: str, code: int, run: Run
+) -> None:
+    done = run("write", "A note: x", "--cloud-url", url)
+    assert done.code == code
+    assert "error:" in done.err
+    assert "secret" not in done.err
+
+
+def test_sketch_mode_needs_a_cloud(run: Run) -> None:
+    done = run("write", "A note: x", "--mode", "sketch")
+    assert done.code == 2
+    assert "--cloud-url" in done.err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"GGUF", b"<html>"])
+def test_a_device_model_that_cannot_be_loaded(
+    content: bytes | None, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    done = run("write", "A note: x", "--device", str(path))
+    assert done.code == 4
+    assert "error:" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_unexpected_fault_shows_lines_of_code_but_no_private_text(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path, **options: object) -> None:
+        private = "CANARY"
+        raise ValueError(f"something with {private}")
+
+    monkeypatch.setattr("cogenesis.context.reader.read_context", broken)
+    done = run("write", "A note: x", "-c", str(PERSON), "--preview")
+    assert done.code == 1
+    assert "ValueError" in done.err
+    assert "CANARY" not in done.err.replace('private = "CANARY"', "")
+
+
+@pytest.mark.parametrize("command", [[], ["write"], ["demo"], ["cloud"], ["models"], ["ledger"]])
+def test_every_command_has_help_with_examples(command: list[str], run: Run) -> None:
+    done = run(*command, "--help")
+    assert done.code == 0
+    if command in (["write"], ["demo"], ["cloud"]):
+        assert "Examples" in done.out
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version").out.startswith("cogenesis 0.")
