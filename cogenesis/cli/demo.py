@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 import typer
 
+from cogenesis.privacy.released import PublicText
+from cogenesis.sketch.prompt import outline_prompt
+
 if TYPE_CHECKING:
     from cogenesis.assistant import Assistant, Result, Task
     from cogenesis.cli.screen import Screen
@@ -103,10 +106,12 @@ def _show_sent(
     table = Table(show_lines=True, title="Every request of this demo, byte for byte")
     for column in ("request", "bytes", "body"):
         table.add_column(column, overflow="fold")
+    fixed = _fixed(result)
     found, sent = 0, 0
     for row in ledger.entries(after=before, newest_first=False):
         body = row.entry.body
-        found += sum(len(guard.audit(text, result.general)) for _, text in text_fields(body))
+        texts = [text for _, text in text_fields(body)]
+        found += sum(len(guard.audit(text, result.general, fixed)) for text in texts)
         sent += len(body)
         request = f"{row.entry.method} {urlsplit(row.entry.url).path}\n({row.entry.purpose})"
         table.add_row(request, str(len(body)), Text(printable(body.decode())))
@@ -116,7 +121,17 @@ def _show_sent(
     checked = size.identifiers + size.rare_words + size.runs
     verdict = "none of them left" if found == 0 else f"{found} LEFT: this is a fault"
     screen.say(
-        f"{sent:,} bytes in all. {checked:,} private terms were looked for in every request, the "
-        f"topic words of the general instruction excepted: {verdict}.",
+        f"{sent:,} bytes in all. {checked:,} private terms were looked for in every request, except "
+        "the topic words of the general instruction and the fixed text that is the same for "
+        f"everybody: {verdict}.",
         "bold green" if found == 0 else "bold red",
     )
+
+
+def _fixed(result: Result) -> list[PublicText]:
+    """The text around the general instruction: it ships with the program."""
+    if result.general is None:
+        return []
+    prompt = outline_prompt(result.general)
+    parts = [*prompt.completion, *(part for m in prompt.messages for part in m.parts)]
+    return [part for part in parts if isinstance(part, PublicText)]

@@ -52,11 +52,11 @@ class CloudConnection:
     @property
     def capabilities(self) -> Capabilities:
         """The last result of `probe`, which runs at first use."""
-        return self._model(None).capabilities
+        return self._model().capabilities
 
     def encode(self, prompt: Prompt[Released]) -> TokenIds:
         """Apply the model's own template and vocabulary, where the server lets it."""
-        return self._model(None).encode(prompt)
+        return self._model().encode(prompt)
 
     def generate(
         self,
@@ -70,23 +70,23 @@ class CloudConnection:
 
     def next_distribution(self, prefix: TokenIds, k: int) -> Distribution:
         """The K most probable next tokens, where the server gives them."""
-        return self._model(None).next_distribution(prefix, k)
+        return self._model().next_distribution(prefix, k)
 
     def score_draft(
         self, prefix: TokenIds, draft: Sequence[int], k: int
     ) -> tuple[Distribution, ...]:
         """Distributions at every draft position and after the last, where the server can."""
-        return self._model(None).score_draft(prefix, draft, k)
+        return self._model().score_draft(prefix, draft, k)
 
     def probe(self) -> Capabilities:
         """Find out what the model can do, by fixed public text only."""
-        return self._model(None).probe()
+        return self._model().probe()
 
     def close(self) -> None:
         """Close connections. Safe to call twice."""
         self._wire.close()
 
-    def _model(self, deadline: Deadline | None) -> CloudModel:
+    def _model(self, deadline: Deadline | None = None) -> CloudModel:
         with self._finding:
             if self._found is None:
                 self._found = self._find(deadline)
@@ -99,16 +99,15 @@ class CloudConnection:
             return OpenAIChat(self._wire, model=self._needed_name(), form="completion")
         if self._kind == "openai-chat":
             return OpenAIChat(self._wire, model=self._needed_name())
+        model = self._llama_server()
         try:
-            props = self._wire.get("/props", deadline=deadline)
+            model.probe(deadline=deadline)
         except CloudError as error:
             if error.reason in {"unreachable", "timeout", "rate-limited", "server-error"}:
                 raise
             # Any other answer: there is a server, and it is not llama.cpp's.
             return OpenAIChat(self._wire, model=self._needed_name())
-        if "default_generation_settings" in props:
-            return self._llama_server()
-        return OpenAIChat(self._wire, model=self._needed_name())
+        return model
 
     def _llama_server(self) -> LlamaServer[Released]:
         return LlamaServer(self._wire, name=self.name, role="cloud")

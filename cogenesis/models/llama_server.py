@@ -150,9 +150,9 @@ class LlamaServer(Generic[T]):
         prefixes = (TokenIds((*prefix.ids, *draft[:end])) for end in ends)
         return tuple(self.next_distribution(each, k) for each in prefixes)
 
-    def probe(self) -> Capabilities:
+    def probe(self, *, deadline: Deadline | None = None) -> Capabilities:
         """Find out what the server can do, by fixed public text only."""
-        return self._probe(None)
+        return self._probe(deadline)
 
     def close(self) -> None:
         """Close the wire; the server goes on. Safe to call twice."""

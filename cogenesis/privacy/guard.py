@@ -23,7 +23,13 @@ from cogenesis.errors import GuardRefusedError, InstructionError
 from cogenesis.privacy.identifiers import LEGAL_FORMS, merge
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.normal import tidy, words
-from cogenesis.privacy.released import _MINT, Finding, GeneralInstruction, Role
+from cogenesis.privacy.released import (
+    _MINT,
+    Finding,
+    GeneralInstruction,
+    PublicText,
+    Role,
+)
 from cogenesis.privacy.words import base, content, english_share, families
 
 MAX_INSTRUCTION: Final = 20_000
@@ -131,11 +137,21 @@ class Guard:
         """Everything private in a text, of all classes, for showing it on the device."""
         return self._private(text)
 
-    def audit(self, outgoing: str, general: GeneralInstruction | None) -> tuple[Finding, ...]:
+    def audit(
+        self,
+        outgoing: str,
+        general: GeneralInstruction | None,
+        fixed: Iterable[PublicText] = (),
+    ) -> tuple[Finding, ...]:
         """What is private in text that left, topic words of the released instruction excepted.
 
-        An independent check of a whole request, used on what the ledger holds.
+        An independent check of a whole request, used on what the ledger holds. `fixed` is
+        the text around the instruction that is the same for everybody: it may hold a common
+        word that the context happens to inflect ("book", "booked"), which tells nothing.
+        Positions of findings count in the text without it.
         """
+        for part in sorted((part.text for part in fixed), key=len, reverse=True):
+            outgoing = outgoing.replace(part, "\n")
         topic = general.text if general is not None else ""
         topic_forms = frozenset().union(*(families(w.key) for w in words(topic)))
         topic_runs = {f.text.casefold() for f in self.lexicon.runs(topic)}
