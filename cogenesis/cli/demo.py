@@ -121,8 +121,8 @@ def _show_sent(
     checked = size.identifiers + size.rare_words + size.runs
     verdict = "none of them left" if found == 0 else f"{found} LEFT: this is a fault"
     screen.say(
-        f"{sent:,} bytes in all. {checked:,} private terms were looked for in every request, except "
-        "the topic words of the general instruction and the fixed text that is the same for "
+        f"{sent:,} bytes in all. {checked:,} private terms were looked for in every request, "
+        "except the topic words of the general instruction and the fixed text that is the same for "
         f"everybody: {verdict}.",
         "bold green" if found == 0 else "bold red",
     )
