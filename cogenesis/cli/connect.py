@@ -1,4 +1,4 @@
-"""From options to a cloud model: address, key, ledger, egress."""
+"""From options to models: the cloud behind its egress, the device model in or beside us."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+from cogenesis.cli.models import fetch_model
 from cogenesis.home import home
+from cogenesis.models import DeviceModel, LlamaCpp, LlamaServer, LocalWire
 from cogenesis.models.cloud_connection import CloudConnection, CloudKind
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint, Secret
@@ -32,3 +34,25 @@ def connect(
     opened = stack.enter_context(Ledger.open(ledger or home() / "ledger.sqlite"))
     egress = stack.enter_context(Egress(endpoint, opened))
     return CloudConnection(egress, model, kind), egress
+
+
+DEVICE_KEY_ENV = "COGENESIS_DEVICE_KEY"
+
+
+def open_device(
+    stack: ExitStack, device: str, *, window: int, threads: int | None, quiet: bool
+) -> DeviceModel:
+    """A device model: loaded here, or a llama.cpp server on this device's own address.
+
+    `device` is what `models get` takes, or `http://127.0.0.1:PORT` (its key, if it asks for
+    one, in the environment variable COGENESIS_DEVICE_KEY).
+
+    Raises:
+        ModelError: it cannot be found, loaded or reached.
+        EgressError: the address is not this device.
+    """
+    if device.startswith(("http://", "https://")):
+        wire = LocalWire.loopback(device, os.environ.get(DEVICE_KEY_ENV))
+        return stack.enter_context(LlamaServer(wire))
+    path = fetch_model(device, quiet=quiet)
+    return stack.enter_context(LlamaCpp(path, context_tokens=window, threads=threads))

@@ -69,7 +69,11 @@ def write(
     ] = 60.0,
     device: Annotated[
         str,
-        typer.Option(envvar="COGENESIS_DEVICE", help="Device model: see “cogenesis models list”."),
+        typer.Option(
+            envvar="COGENESIS_DEVICE",
+            help="Device model: see “cogenesis models list”; or a llama.cpp server on this "
+            "device, as http://127.0.0.1:PORT.",
+        ),
     ] = "demo-device",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Default: cores - 1, fewer on a busy machine.")
@@ -113,21 +117,17 @@ def write(
         _preview(task, screen, as_json=as_json)
         return
     with ExitStack() as stack:
-        from cogenesis.cli.models import fetch_model
-        from cogenesis.models import LlamaCpp
+        from cogenesis.cli.connect import connect, open_device
 
         cloud, traffic = None, None
         if cloud_url is not None and mode != "device":
-            from cogenesis.cli.connect import connect
-
             cloud, egress = connect(
                 stack, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger
             )
             traffic = lambda: egress.traffic  # noqa: E731
         elif mode == "sketch":
             raise InputError("sketch mode needs a cloud model: give --cloud-url URL")
-        path = fetch_model(device, quiet=quiet or as_json)
-        model = stack.enter_context(LlamaCpp(path, context_tokens=window, threads=threads))
+        model = open_device(stack, device, window=window, threads=threads, quiet=quiet or as_json)
         assistant = Assistant(model, cloud=cloud, traffic=traffic)
         run(assistant, task, screen, as_json=as_json)
 
