@@ -108,26 +108,28 @@ _MARKER = re.compile(
     r")\s*)+",
     re.IGNORECASE,
 )
-_SECOND = re.compile(r"\s*\(?2[.):]")
+# Further points of a list that is written in one line: "Greeting 2. News".
+_INLINE = re.compile(r"\s+\d{1,2}[.)]\s+")
+_SECOND = re.compile(r"\s\(?2[.):](?!\d)")
 
 
 def _listed_lines(text: str) -> Iterator[str]:
     """The lines that a list marker introduces, without the marker.
 
     The completion form ends in "1.", so the reply begins inside the first point: a first
-    line without a marker counts where the next line is number 2. A further "Task" line is
+    line without a marker counts where number 2 comes next. A further "Task" line is
     a base model that goes on to invent the next example: the outline ends there.
     """
     lines = [_EMPHASIS.sub("", line[:_MAX_LINE_CHARS]) for line in text.splitlines()]
     lines = [line for line in lines if line.strip()]
-    if len(lines) > 1 and _SECOND.match(lines[1]) and not _MARKER.match(lines[0]):
-        yield lines[0]
+    if lines and not _MARKER.match(lines[0]) and _SECOND.search("\n".join(lines[:2])):
+        yield from _INLINE.split(lines[0])
     listed = False
     for line in lines:
         marker = _MARKER.match(line)
         if marker and not line.lstrip().startswith("#"):
             listed = True
-            yield line[marker.end() :]
+            yield from _INLINE.split(line[marker.end() :])
         elif listed and _NEXT_TASK.match(line):
             return
 
@@ -135,7 +137,7 @@ def _listed_lines(text: str) -> Iterator[str]:
 _MARKDOWN_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _TAG = re.compile(r"<[^<>]{0,200}>")
 _LINK = re.compile(
-    r"\b(?:[a-z][a-z0-9+.-]{0,20}://|(?:mailto|javascript|data|tel|sms|ftp|file|www)[.:]\b)\S*"
+    r"\b(?:[a-z][a-z0-9+.-]{0,20}://|www\.|(?:mailto|javascript|data|tel|sms|file):(?=\S))\S*"
     r"|\S*@\S*"  # e-mail addresses, and handles with them
     r"|[\w-]+(?:[.。][\w-]+)*[.。][^\W\d_]{2,}(?![\w-])(?:[/:?#]\S*)?",  # name.example/path
     re.IGNORECASE,
@@ -172,7 +174,11 @@ def _tidy_once(line: str) -> str:
     line = _MARKUP.sub(" ", line)
     marker = _MARKER.match(line)
     words = line[marker.end() if marker else 0 :].split()
-    line = " ".join(words[:MAX_POINT_WORDS])
+    if len(words) > MAX_POINT_WORDS:
+        words = words[:MAX_POINT_WORDS]
+        while words and words[-1].casefold() in _FUNCTION_WORDS:
+            words.pop()  # "... what to say to the": better without its loose end
+    line = " ".join(words)
     if len(line) > MAX_POINT_CHARS:
         line = line[: MAX_POINT_CHARS + 1]
         line = line.rsplit(" ", 1)[0] if " " in line else line[:MAX_POINT_CHARS]

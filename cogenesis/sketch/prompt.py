@@ -80,7 +80,7 @@ _EXAMPLES: Final[tuple[tuple[PublicText, PublicText], ...]] = (
             "1. First look at the film\n"
             "2. A family lost at sea\n"
             "3. The captain and his daughter\n"
-            "4. Strong acting in quiet scenes\n"
+            "4. Great acting in quiet scenes\n"
             "5. Beautiful pictures of the water\n"
             "6. Music that feels too loud\n"
             "7. A slow middle part\n"
@@ -103,7 +103,8 @@ def outline_prompt(general: GeneralInstruction) -> Prompt[Released]:
     return Prompt(
         messages=_messages(general),
         completion=_completion(general),
-        stop=(public("\n\n"), public("\nTask")),
+        # One point more than is kept; a blank line; the next task that a base model invents.
+        stop=(public("\n16."), public("\n\n"), public("\nTask")),
     )
 
 
