@@ -8,7 +8,9 @@ inside it is a refusal. What it may release is DESIGN section 6:
   `--general`), and then every preview names them;
 * any other word that the user typed in the general part is a topic word and may leave;
 * from an instruction without a general part, only words that are neither of the above nor
-  rare words or runs of the context; plain role words stand in for the rest.
+  rare words or runs of the context; plain role words stand in for the rest. Words that no
+  dictionary knows and the frequency list hardly does are taken for names there;
+* letters that are not Latin never: the rules cannot read them.
 
 Not covered: what the general topic itself tells ("my divorce" is a topic), paraphrase, and
 everything that `lexicon`, `identifiers` and `normal` list as not covered.
@@ -16,13 +18,15 @@ everything that `lexicon`, `identifiers` and `normal` list as not covered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
 from typing import Final, Literal
 
-from cogenesis.errors import GuardRefusedError, InstructionError
+from cogenesis.errors import CogenesisError, GuardRefusedError, InstructionError
 from cogenesis.privacy.identifiers import LEGAL_FORMS, merge
 from cogenesis.privacy.lexicon import Lexicon
-from cogenesis.privacy.normal import tidy, words
+from cogenesis.privacy.normal import foreign, joined, tidy, words
 from cogenesis.privacy.released import (
     _MINT,
     Finding,
@@ -30,7 +34,15 @@ from cogenesis.privacy.released import (
     PublicText,
     Role,
 )
-from cogenesis.privacy.words import base, content, english_share, families
+from cogenesis.privacy.words import (
+    base,
+    content,
+    english_share,
+    families,
+    ordinary,
+    public_names,
+    zipf,
+)
 
 MAX_INSTRUCTION: Final = 20_000
 """Characters of an instruction. Longer input is a file passed by mistake."""
@@ -43,6 +55,14 @@ PASTED_RUN: Final = 8
 """So many content words of the context in a row are a pasted passage, not a topic."""
 
 MIN_ENGLISH: Final = 0.6
+
+UNKNOWN_BELOW: Final = 3.0
+"""Zipf frequency under which a word that is in no dictionary is taken for somebody's name."""
+
+Source = Literal["given", "title", "derived"]
+
+_GREETINGS: Final = frozenset({"dear", "hi", "hello", "hey", "note", "subject", "ps", "task"})
+"""Words before a colon that do not make what stands there a title."""
 
 _ROLE_WORDS: Final[dict[Role, str]] = {
     "person": "someone",
@@ -64,7 +84,29 @@ _ROLE_WORDS: Final[dict[Role, str]] = {
     "words": "something",
 }
 _ROLE_KEYS: Final = frozenset(w.key for text in _ROLE_WORDS.values() for w in words(text))
+_EMPTY: Final = re.compile(r"\(\s*\)|\[\s*\]|\s+(?=[.,;!?](?:\s|$))")
+"""What a removed number leaves behind."""
 _ARTICLES: Final = ("the ", "a ", "an ", "The ", "A ", "An ")
+
+
+def _fail_closed(
+    method: Callable[[Guard, str], GeneralInstruction],
+) -> Callable[[Guard, str], GeneralInstruction]:
+    """Turn any error inside the guard into a refusal, without its message or its values."""
+
+    @wraps(method)
+    def closed(self: Guard, text: str) -> GeneralInstruction:
+        try:
+            return method(self, text)
+        except CogenesisError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is: nothing may leave
+            kind = type(error).__name__
+        raise GuardRefusedError(
+            f"the guard failed ({kind}), so nothing is sent: use --mode device, and report this"
+        )
+
+    return closed
 
 
 class Guard:
@@ -73,9 +115,18 @@ class Guard:
     `allow` holds identifiers that the user lets through by name (`--allow WORD`).
     """
 
+    __slots__ = ("_allowed", "lexicon")
+
     def __init__(self, lexicon: Lexicon, *, allow: Iterable[str] = ()) -> None:
         self.lexicon = lexicon
-        self._allowed = {"".join(w.key for w in words(word)): word for word in allow}
+        keyed = (("".join(w.key for w in words(word)), word) for word in allow)
+        self._allowed = {key: word for key, word in keyed if key}
+
+    def __repr__(self) -> str:
+        return f"Guard({self.lexicon!r}, {len(self._allowed)} allowed)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a guard is private and is never pickled")
 
     def check_instruction(self, instruction: str) -> None:
         """Refuse what is no instruction at all.
@@ -91,6 +142,7 @@ class Guard:
                 f"{MAX_INSTRUCTION:,}: put background into the context file (--context)"
             )
 
+    @_fail_closed
     def release(self, general: str) -> GeneralInstruction:
         """Mint what the user gave as the general part (`--general`), or refuse it whole.
 
@@ -108,6 +160,7 @@ class Guard:
             )
         return self._mint(text, "given")
 
+    @_fail_closed
     def derive(self, instruction: str) -> GeneralInstruction:
         """Make the general part of an instruction: its title, or what is left of its words.
 
@@ -118,7 +171,7 @@ class Guard:
         self.check_instruction(instruction)
         title, colon, _ = instruction.partition(": ")
         title = tidy(title)
-        if colon and any(content(w.key) for w in words(title)) and len(title) <= MAX_GENERAL:
+        if colon and _is_title(title):
             text = self._replace(title, self._identifiers)
             self._need_content(text, at_least=1)
             return self._mint(text, "title")
@@ -159,6 +212,11 @@ class Guard:
             *self._identifiers(outgoing),
             *(
                 f
+                for f in self.lexicon.sensitive(outgoing)
+                if any(topic_forms.isdisjoint(families(w.key)) for w in words(f.text))
+            ),
+            *(
+                f
                 for f in self.lexicon.rare(outgoing)
                 if any(topic_forms.isdisjoint(families(w.key)) for w in words(f.text))
             ),
@@ -169,19 +227,23 @@ class Guard:
     # -- the classes, less what the user allowed ------------------------------------------
 
     def _identifiers(self, text: str) -> tuple[Finding, ...]:
-        return tuple(f for f in self.lexicon.identifiers(text) if not self._is_allowed(f))
+        found = [*self.lexicon.identifiers(text), *_unreadable(text)]
+        return tuple(f for f in merge(text, found) if not self._is_allowed(f))
 
     def _private(self, text: str) -> tuple[Finding, ...]:
         found = [
             *self._identifiers(text),
             *(f for f in self.lexicon.sensitive(text) if not self._is_allowed(f)),
             *(f for f in self.lexicon.rare(text) if not self._is_allowed(f)),
+            *(f for f in _unknown(text) if not self._is_allowed(f)),
             *_last_words(text, self.lexicon.runs(text)),
         ]
         return merge(text, found)
 
     def _is_allowed(self, finding: Finding) -> bool:
         keys = [w.key for w in words(finding.text)]
+        if not keys:
+            return False
         return "".join(keys) in self._allowed or all(key in self._allowed for key in keys)
 
     # -- making the general text ----------------------------------------------------------
@@ -196,12 +258,14 @@ class Guard:
             found = find(text)
             if not found:
                 return text
-            text = tidy(_with_role_words(text, found))
+            text = tidy(_EMPTY.sub(" ", _with_role_words(text, found)))
         raise GuardRefusedError("the guard cannot make this instruction general", find(text))
 
-    def _mint(self, text: str, source: Literal["given", "title", "derived"]) -> GeneralInstruction:
+    def _mint(self, text: str, source: Source) -> GeneralInstruction:
         """The last verdict, on the very characters that would leave."""
         spans = [*self._identifiers(text), *self._pasted(text)]
+        if source == "derived":
+            spans += self._private(text)
         if spans:
             named = ", ".join(f"“{f.text}” ({f.role})" for f in spans)
             raise GuardRefusedError(
@@ -211,11 +275,9 @@ class Guard:
             )
         self._need_english(text)
         sensitive = tuple(dict.fromkeys(f.text for f in self.lexicon.sensitive(text)))
-        keys = {w.key for w in words(text)}
-        joined_keys = "".join(w.key for w in words(text))
-        allowed = tuple(
-            word for key, word in self._allowed.items() if key in keys or key in joined_keys
-        )
+        found = words(text)
+        keys = {w.key for w in found} | {key for _, _, key in joined(found)}
+        allowed = tuple(word for key, word in self._allowed.items() if key in keys)
         return GeneralInstruction(text, _MINT, source=source, sensitive=sensitive, allowed=allowed)
 
     def _pasted(self, text: str) -> tuple[Finding, ...]:
@@ -253,6 +315,25 @@ class Guard:
             )
 
 
+def _is_title(text: str) -> bool:
+    """Whether what stands before a colon names a topic, not just an addressee or a label."""
+    told = [w.key for w in words(text) if content(w.key)]
+    return len(text) <= MAX_GENERAL and bool(told) and told[0] not in _GREETINGS
+
+
+def _unknown(text: str) -> Iterator[Finding]:
+    """Words that are in no dictionary and hardly in use: likely names, in small letters."""
+    for word in words(text):
+        known = word.number or ordinary(word.key) or word.key in public_names()
+        if not known and len(word.key) > 2 and zipf(word.key) < UNKNOWN_BELOW:
+            yield Finding(word.start, word.end, "identifier", "name", text[word.start : word.end])
+
+
+def _unreadable(text: str) -> Iterator[Finding]:
+    for start, end in foreign(text):
+        yield Finding(start, end, "identifier", "name", text[start:end])
+
+
 def _last_words(text: str, runs: Sequence[Finding]) -> list[Finding]:
     """The last word of each run: without it the run is none."""
     out = []
@@ -275,6 +356,8 @@ def _with_role_words(text: str, found: Sequence[Finding]) -> str:
                 break
         repeated = parts and not before.strip(" ,'&-") and parts[-1] == role_word
         if not repeated:
+            if not "".join(parts).strip() and not before.strip():
+                role_word = role_word.capitalize()
             parts += [before, role_word]
         at = finding.end
         if text[at : at + 2] == ". ":  # the dot of "Inc."

@@ -1,11 +1,11 @@
 """Identifiers that a text shows by itself, without any context.
 
-Two kinds of rules: notations (e-mail, URL, phone, dates, amounts, long numbers, street
-addresses) and proper names, recognised by capitals, titles ("Dr."), company endings and
-lists of names (US census of 1990).
+Two kinds of rules: notations (`privacy.notations`) and proper names, recognised by capitals,
+titles ("Dr."), company endings and lists of names (US census of 1990).
 
 Not covered: names typed in small letters that are in no list, nicknames that are ordinary
-words, notations of other countries that look like plain words, numbers written out.
+words, names of ordinary words inside a heading where every word has a capital, and what
+`notations` lists as not covered.
 """
 
 from __future__ import annotations
@@ -16,56 +16,18 @@ from dataclasses import replace
 from typing import Final
 
 from cogenesis.privacy.normal import Word, words
+from cogenesis.privacy.notations import notations
 from cogenesis.privacy.released import Finding, Role
-from cogenesis.privacy.words import content, function_words, name_words, names, ordinary
-from cogenesis.privacy.words import public_names as _public
-
-_MONTH: Final = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+from cogenesis.privacy.words import (
+    content,
+    function_words,
+    name_words,
+    names,
+    ordinary,
+    public_first_words,
+    public_names,
+    sensitive,
 )
-_DAY: Final = r"\d{1,2}(?:st|nd|rd|th)?"
-_STREET: Final = (
-    r"(?:street|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard|blvd|way|court|ct|square|sq"
-    r"|place|pl|terrace|highway|hwy|parkway|pkwy|crescent|close|alley)"
-)
-_UNIT: Final = (
-    r"(?:dollars?|euros?|pounds?|usd|eur|gbp|chf|yen|rupees?|cents?|bucks|grand|k|million|billion)"
-)
-_NOTATIONS: Final[tuple[tuple[Role, str], ...]] = (
-    # one notation a row: role, form
-    (
-        "contact",
-        (
-            r"[\w.+-]{1,64}\s?(?:@|\(at\)|\[at\])\s?[\w-]+"
-            r"(?:\s?(?:\.|\(dot\)|\[dot\])\s?[\w-]+)+"
-        ),
-    ),
-    ("contact", r"[\w.+-]{1,64} at [\w-]+(?: dot [\w-]+)+"),
-    ("contact", r"(?:https?://|www\.)\S+"),
-    (
-        "contact",
-        (
-            r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|io|co|uk|de|fr|es|it|info|biz|app"
-            r"|dev|me|us|ca|eu|example)\b(?:/\S*)?"
-        ),
-    ),
-    ("contact", r"(?<![\w@])@\w{2,}"),
-    ("contact", r"(?<!\w)\+?\(?\d(?:[\s().\u2010-\u2015-]{0,3}\d){6,}"),
-    ("amount", r"[$€£¥₹]\s?\d[\d.,]*(?:\s?(?:k|m|bn|thousand|million|billion)\b)?"),
-    ("amount", rf"\b\d[\d.,]*\s?(?:€|£|{_UNIT}\b)"),
-    ("date", rf"\b{_MONTH}\s+{_DAY}\b(?:,?\s+\d{{4}})?"),
-    ("date", rf"\b{_DAY}(?:\s+of)?\s+{_MONTH}\b(?:,?\s+\d{{4}})?"),
-    ("date", rf"\b{_MONTH},?\s+(?:of\s+)?\d{{4}}\b"),
-    ("date", r"\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b"),
-    ("date", r"\b\d{1,2}/\d{1,4}\b"),
-    ("address", rf"\b\d{{1,5}}[a-z]?\s+(?:[\w.'’]+\s+){{1,4}}?{_STREET}\b\.?"),
-    ("address", r"\b(?:apt|apartment|suite|flat|unit|room|p\.?\s?o\.?\s?box)\.?\s?#?\d+\w*\b"),
-    ("number", r"\b\d{1,3}(?:[,.\s]\d{3})+\b"),
-    ("number", r"\d(?:[\s\u2010-\u2015-]?\d){3,}"),
-    ("number", r"\b(?=\w*\d\w*\d\w*\d)(?=\w*[a-z])\w{5,}\b"),
-)
-_COMPILED: Final = tuple((role, re.compile(form, re.IGNORECASE)) for role, form in _NOTATIONS)
 
 
 def _set(listed: str) -> frozenset[str]:
@@ -76,10 +38,12 @@ _TITLES: Final = _set(
     "mr mrs ms miss dr doctor prof professor sir madam rev reverend fr father rabbi imam "
     "captain sergeant officer judge senator uncle aunt auntie cousin grandma grandpa"
 )
+_CLEAR_TITLES: Final = _set("mr mrs ms dr prof")
+"""Titles that are no ordinary words: what follows is a name, with a capital or without."""
 _RELATIONS: Final = _set(
-    "mother father mom mum dad sister brother son daughter wife husband partner boyfriend "
-    "girlfriend fiance fiancee friend boss manager colleague neighbor neighbour teacher "
-    "landlord cat dog roommate nephew niece cousin client"
+    "dear hi hello hey mother father mom mum dad sister brother son daughter wife husband "
+    "partner boyfriend girlfriend fiance fiancee friend boss manager colleague neighbor "
+    "neighbour teacher landlord cat dog roommate nephew niece cousin client"
 )
 LEGAL_FORMS: Final = _set("inc llc ltd gmbh corp plc associates")
 _COMPANY: Final = LEGAL_FORMS | _set(
@@ -91,15 +55,6 @@ _STRETCH_END_QUOTES: Final = re.compile(r"[.!?:;\n|•\"“”]|(?:^|\s)['‘]|[
 _SENTENCE_END: Final = re.compile(
     r"[.!?:;\n|•]\s*[\"'“‘(]*\s*$|^\s*[\"'“‘(\-–—•*]*\s*$|[-–—]\s+[\"'“‘]?$"
 )
-
-
-def notations(text: str) -> Iterator[Finding]:
-    """E-mail, URL, phone, amount, date, address and number notations, as they overlap."""
-    if not any(c.isdigit() or c in "@./" for c in text) and " dot " not in text.casefold():
-        return
-    for role, pattern in _COMPILED:
-        for m in pattern.finditer(text):
-            yield Finding(m.start(), m.end(), "identifier", role, m.group())
 
 
 def recognise(text: str, *, quotes_are_headings: bool = True) -> tuple[Finding, ...]:
@@ -138,7 +93,8 @@ def proper_names(
 def _headings(text: str, found: Sequence[Word], *, quotes: bool) -> list[bool]:
     """Which words stand in a heading: a stretch where most content words have a capital.
 
-    A stretch ends at a sentence mark, and at a quotation mark if `quotes` is set.
+    Capitals on name words alone make none ("Toast for Grace and Bill"). A stretch ends at a
+    sentence mark, and at a quotation mark if `quotes` is set.
     """
     marks = _STRETCH_END_QUOTES if quotes else _STRETCH_END
     out: list[bool] = []
@@ -146,7 +102,10 @@ def _headings(text: str, found: Sequence[Word], *, quotes: bool) -> list[bool]:
     for i in range(1, len(found) + 1):
         if i == len(found) or marks.search(text[found[i - 1].end : found[i].start]):
             rest = [w for w in found[start + 1 : i] if content(w.key) and not w.number]
-            heading = bool(rest) and sum(w.capital for w in rest) >= 0.6 * len(rest)
+            capitals = [w for w in rest if w.capital]
+            heading = len(capitals) >= 0.6 * len(rest) and not all(
+                w.key in name_words() for w in capitals
+            )
             out.extend([heading] * (i - start))
             start = i
     return out
@@ -155,9 +114,10 @@ def _headings(text: str, found: Sequence[Word], *, quotes: bool) -> list[bool]:
 def _flag(text: str, found: Sequence[Word], *, quotes: bool) -> list[Role | None]:
     headings = _headings(text, found, quotes=quotes)
     public = _public_at(found)
+    functional = function_words()
     flags: list[Role | None] = [None] * len(found)
     for i, word in enumerate(found):
-        if public[i] or word.number or word.key in function_words() or len(word.key) < 2:
+        if public[i] or len(word.key) < 2 or word.key in functional or word.number:
             continue
         flags[i] = _name_role(text, found, i, heading=headings[i])
     _mark_companies(found, flags)
@@ -166,22 +126,23 @@ def _flag(text: str, found: Sequence[Word], *, quotes: bool) -> list[Role | None
 
 
 def _name_role(text: str, found: Sequence[Word], i: int, *, heading: bool) -> Role | None:
-    word = found[i]
-    before = found[i - 1].key if i else ""
-    if word.key in names():
+    key, before = found[i].key, found[i - 1].key if i else ""
+    if key in names():
         return "person"
-    if before in _TITLES and word.capital and word.key not in _TITLES:
+    capital = found[i].capital
+    if before in _TITLES and key not in _TITLES:
+        named = before in _CLEAR_TITLES and not ordinary(key)
+        if named or (capital and not heading):
+            return "person"
+    if key in name_words() and (before in _RELATIONS or _named_by_place(text, found, i)):
         return "person"
-    if word.key in name_words() and (before in _RELATIONS or _beside_name(found, i)):
-        return "person"
-    if not word.capital:
+    if not capital:
         return None
-    if not ordinary(word.key):
-        acronym = word.raw.isupper() and len(word.raw) <= 5
-        return None if acronym else "name"
-    if heading or _starts_sentence(text, word):
+    if not ordinary(key):
+        return None if sensitive(key) else "name"
+    if heading or _starts_sentence(text, found[i]):
         return None
-    return "person" if word.key in name_words() else "name"
+    return "person" if key in name_words() else "name"
 
 
 def _mark_companies(found: Sequence[Word], flags: list[Role | None]) -> None:
@@ -219,10 +180,12 @@ def _drop_lone_ordinary(text: str, found: Sequence[Word], flags: list[Role | Non
 
 
 def _public_at(found: Sequence[Word]) -> list[bool]:
-    """Which words belong to a public proper name of up to four words ("New York" does not)."""
+    """Which words belong to a public proper name of up to four words ("New Zealand")."""
     public = [False] * len(found)
-    listed = _public()
-    for i in range(len(found)):
+    listed, firsts = public_names(), public_first_words()
+    for i, word in enumerate(found):
+        if word.key not in firsts:
+            continue
         key = ""
         for j in range(i, min(i + 4, len(found))):
             key += found[j].key
@@ -231,9 +194,14 @@ def _public_at(found: Sequence[Word]) -> list[bool]:
     return public
 
 
-def _beside_name(found: Sequence[Word], i: int) -> bool:
+def _named_by_place(text: str, found: Sequence[Word], i: int) -> bool:
+    """A capitalised name word beside a listed name ("Rose Martinez") or before "'s" ("Rose's")."""
+    if not found[i].capital:
+        return False
     near = [found[j] for j in (i - 1, i + 1) if 0 <= j < len(found)]
-    return found[i].capital and any(w.key in names() and w.capital for w in near)
+    if any(w.key in names() and w.capital and w.key not in public_names() for w in near):
+        return True
+    return text[found[i].end : found[i].end + 2].casefold() in {"'s", "’s"}
 
 
 def _initial(found: Sequence[Word], flags: Sequence[Role | None], i: int) -> bool:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
+from cogenesis.privacy.entries import CAPITAL_NEEDED, Entries, TextOfContext, views
 from cogenesis.privacy.identifiers import merge, recognise
 from cogenesis.privacy.normal import Word, joined, words
 from cogenesis.privacy.released import Finding, FindingKind, Role
@@ -26,37 +27,32 @@ from cogenesis.privacy.words import (
     base,
     content,
     families,
-    function_words,
-    name_words,
-    names,
     ordinary,
-    public_names,
     sensitive,
+    sensitive_if_personal,
     zipf,
 )
+
+__all__ = ["RARE_BELOW", "Lexicon", "LexiconSize", "TextOfContext"]
 
 RARE_BELOW: Final = 4.5
 """Zipf frequency under which a word of the context is private: once in 32,000 words."""
 
-RUN: Final = 3
-"""Content words in a row that make a private run."""
+_LONGEST_WORD: Final = 24
+"""Characters of a word written apart: longer ones are not tried."""
 
-_NAME_FIELDS: Final = ("name", "nickname", "alias", "spouse", "partner", "employer", "company")
-_PLACE_FIELDS: Final = ("location", "address", "city", "town", "hometown", "residence")
-_FIELD_WORDS: Final = {"age": ("age", "aged", "old", "year", "years", "birthday")}
-_HONORIFICS: Final = frozenset(
-    {"dr", "mr", "mrs", "ms", "miss", "prof", "professor", "sir", "jr", "sr"}
-)
-_ITEM_END: Final = re.compile(r"[;\n]+")
+_NEAR: Final = 3
+"""Words between a number and its field's word, or a sensitive word and a personal one."""
 
-
-class TextOfContext(Protocol):
-    """A private string with its label; `cogenesis.context.ContextText` is one."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def text(self) -> str: ...
+# fmt: off
+_PERSONAL: Final = frozenset((
+    "i", "me", "my", "mine", "myself", "im", "ive", "we", "us", "our", "ours", "you", "your",
+    "yours", "he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs",
+))
+# fmt: on
+_PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_DIGIT_LETTERS: Final = tuple(str.maketrans("0134578", f"o{i}eastb") for i in "il")
+"""Digits that stand for letters, as in "Th0mp50n"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +67,11 @@ class LexiconSize:
 class Lexicon:
     """The private words of one context. Shows counts only; never pickled."""
 
-    __slots__ = (
-        "_capital_names",
-        "_families",
-        "_keys",
-        "_longest",
-        "_numbers",
-        "_rare",
-        "_runs",
-        "_threshold",
-    )
+    __slots__ = ("_entries", "_longest")
 
     def __init__(self, texts: Iterable[TextOfContext], *, rare_below: float = RARE_BELOW) -> None:
-        self._threshold = rare_below
-        self._keys: dict[str, Role] = {}
-        self._capital_names: dict[str, Role] = {}
-        self._numbers: set[tuple[str, str]] = set()
-        self._rare: set[str] = set()
-        self._families: set[str] = set()
-        self._runs: set[tuple[str, ...]] = set()
-        seen: set[str] = set()
-        for item in texts:
-            self._read(item, seen)
-        self._longest = max((len(key) for key in self._keys), default=0)
+        self._entries = Entries(texts, rare_below)
+        self._longest = max((len(key) for key in self._entries.keys), default=0)
 
     def __repr__(self) -> str:
         return f"Lexicon({self.size})"
@@ -101,13 +79,17 @@ class Lexicon:
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a lexicon is private and is never pickled")
 
+    def __getstate__(self) -> object:
+        raise TypeError("a lexicon is private and is never serialised")
+
     @property
     def size(self) -> LexiconSize:
         """Counts of what is looked for, the shipped lists not included."""
+        held = self._entries
         return LexiconSize(
-            identifiers=len(self._keys) + len(self._capital_names) + len(self._numbers),
-            rare_words=len(self._rare),
-            runs=len(self._runs),
+            identifiers=len(held.keys) + len(held.capital_keys) + len(held.numbers),
+            rare_words=len(held.rare),
+            runs=len(held.runs),
         )
 
     def identifiers(self, text: str) -> tuple[Finding, ...]:
@@ -117,14 +99,20 @@ class Lexicon:
         return merge(text, [*known, *recognise(text)])
 
     def sensitive(self, text: str) -> tuple[Finding, ...]:
-        """Class 2: words of sensitive categories, in any inflection."""
+        """Class 2: words of sensitive categories, in any inflection, also written apart."""
         found = words(text)
         hits = [(i, i + 1, w.key) for i, w in enumerate(found)]
-        hits += [hit for hit in joined(found, 24) if hit[1] - hit[0] <= 3]
+        hits += [
+            (first, last, key)
+            for first, last, key in joined(found, _LONGEST_WORD)
+            if _written_apart(text, found, first, last) or last - first <= 3
+        ]
         out = []
         for first, last, key in hits:
-            if (kind := sensitive(key)) is not None:
-                out.append(_finding(text, found, first, last, "sensitive", kind, "pattern"))
+            kind = sensitive(key)
+            if kind is None or (sensitive_if_personal(key) and not _personal(found, first, last)):
+                continue
+            out.append(_finding(text, found, first, last, "sensitive", kind, "pattern"))
         return merge(text, out)
 
     def rare(self, text: str) -> tuple[Finding, ...]:
@@ -134,134 +122,113 @@ class Lexicon:
         for i, word in enumerate(found):
             if content(word.key) and self._is_rare(word.key):
                 out.append(_finding(text, found, i, i + 1, "rare", "word"))
-        for first, last, key in joined(found, 24):
-            if key in self._rare and not all(zipf(w.key) >= 5.0 for w in found[first:last]):
+        for first, last, key in joined(found, _LONGEST_WORD):
+            if key in self._entries.rare and _written_apart(text, found, first, last):
                 out.append(_finding(text, found, first, last, "rare", "word"))
         return merge(text, out)
 
     def runs(self, text: str) -> tuple[Finding, ...]:
         """Class 4: three or more content words in the order of the context."""
         found = words(text)
-        return tuple(
-            _finding(text, found, run[0], run[-1] + 1, "run", "words")
-            for run in _runs(found)
-            if tuple(base(found[i].key) for i in run) in self._runs
+        runs = sorted(
+            {
+                (run[0], run[-1] + 1)
+                for view in views(found)
+                for run in view
+                if tuple(base(found[i].key) for i in run) in self._entries.runs
+            }
         )
-
-    # -- reading the context ------------------------------------------------------------
-
-    def _read(self, item: TextOfContext, seen: set[str]) -> None:
-        label = "".join(w.key for w in words(item.label))
-        if any(label.endswith(field) for field in _NAME_FIELDS):
-            self._add_name(item.text, "person")
-        elif any(label.endswith(field) for field in _PLACE_FIELDS):
-            self._add_name(item.text, "place")
-        for field, beside in _FIELD_WORDS.items():
-            if label == field:
-                self._numbers.update(
-                    (number.key, word)
-                    for number in words(item.text)
-                    if number.number
-                    for word in beside
-                )
-        # Occupations and traits are written with capitals without being names.
-        named = label not in {"occupation", "personaltraits", "writingstyle"}
-        for part in _ITEM_END.split(item.text):
-            if part.strip() and part not in seen:
-                seen.add(part)
-                self._read_part(part, named=named)
-
-    def _read_part(self, part: str, *, named: bool) -> None:
-        for finding in recognise(part, quotes_are_headings=False):
-            if named or finding.role != "name":
-                self._add_identifier(finding)
-        found = words(part)
-        for word in found:
-            if not content(word.key) or word.key.isdigit():
-                continue
-            forms = families(word.key)
-            self._families |= forms
-            if zipf(word.key) < self._threshold:
-                self._rare |= forms
-        for run in _runs(found):
-            self._runs.add(tuple(base(found[i].key) for i in run))
-
-    def _add_name(self, value: str, role: Role) -> None:
-        """The value of a name or place field: each part as a whole, and its telling words."""
-        for part in re.split(r"[,;/()\n]", value):
-            found = [w for w in words(part) if w.key not in _HONORIFICS]
-            key = "".join(w.key for w in found)
-            if len(key) < 2 or key in public_names():
-                continue
-            if len(found) > 1:
-                self._keys[key] = role
-            for word in found:
-                self._add_word(word, role, telling=role == "person")
-
-    def _add_word(self, word: Word, role: Role, *, telling: bool) -> None:
-        if len(word.key) < 2 or word.key in public_names():
-            return
-        if word.key in names() or not ordinary(word.key):
-            if word.key not in function_words():
-                self._keys[word.key] = role
-        elif telling:
-            # "Will" or "Rose": an ordinary word too, so only with a capital.
-            self._capital_names[word.key] = role
-
-    def _add_identifier(self, finding: Finding) -> None:
-        found = words(finding.text)
-        key = "".join(w.key for w in found)
-        if len(key) >= 2 and (len(found) > 1 or not ordinary(key)) and key not in public_names():
-            self._keys.setdefault(key, finding.role)
-        if finding.role in {"person", "organisation", "place", "name"}:
-            for word in found:
-                telling = finding.role == "person" and word.key in name_words()
-                self._add_word(word, finding.role, telling=telling)
+        return tuple(_finding(text, found, first, last, "run", "words") for first, last in runs)
 
     # -- looking for it -----------------------------------------------------------------
 
     def _known(self, text: str, found: Sequence[Word]) -> Iterator[Finding]:
         for i, word in enumerate(found):
-            role = self._key_role(word)
+            role = self._word_role(word)
             if role is not None:
                 yield _finding(text, found, i, i + 1, "identifier", role)
-        for first, last, key in joined(tuple(found), max(self._longest, 1)):
-            if (role := self._keys.get(key)) is not None:
+        for first, last, key in joined(found, max(self._longest, 1)):
+            if (role := self._entries.keys.get(key)) is not None:
                 yield _finding(text, found, first, last, "identifier", role)
 
-    def _key_role(self, word: Word) -> Role | None:
+    def _word_role(self, word: Word) -> Role | None:
+        held = self._entries
         for form in families(word.key):
-            if form in self._keys:
-                return self._keys[form]
-        if word.capital and word.key in self._capital_names:
-            return self._capital_names[word.key]
-        if len(word.key) > 5 and zipf(word.key) == 0.0:
-            # An unknown word that contains a name: "elainethompson99".
-            for key, role in self._keys.items():
-                if len(key) >= 4 and key in word.key:
+            if form in held.keys and (form == word.key or not _other_word(word.key)):
+                return held.keys[form]
+        if word.capital:
+            for form in families(word.key) if not _other_word(word.key) else (word.key,):
+                if form in held.capital_keys:
+                    return held.capital_keys[form]
+        return self._hidden_role(word)
+
+    def _hidden_role(self, word: Word) -> Role | None:
+        """A name inside something longer: "elainethompson99", "JoeLetter", "Th0mps0n"."""
+        keys = self._entries.keys
+        parts = _PARTS.findall(word.raw)
+        if len(parts) > 1 or word.number:
+            for part in parts:
+                if len(part) >= 3 and (role := keys.get(part.lower())) is not None:
+                    return role
+        if word.number and not word.key.isdigit():
+            for digits in _DIGIT_LETTERS:
+                if (role := keys.get(word.key.translate(digits))) is not None:
+                    return role
+        if len(word.key) > 5 and zipf(word.key) == 0.0 and not ordinary(word.key):
+            return self._role_inside(word.key)
+        return None
+
+    def _role_inside(self, key: str) -> Role | None:
+        for start in range(len(key) - 3):
+            for end in range(start + 4, min(len(key), start + self._longest) + 1):
+                if (role := self._entries.keys.get(key[start:end])) is not None:
                     return role
         return None
 
     def _beside_field(self, text: str, found: Sequence[Word]) -> Iterator[Finding]:
-        """A small number within three words of its field's word: "turning 47 years"."""
-        if not self._numbers:
+        """A small number near its field's word: "turning 47", "forty-seven years"."""
+        numbers = self._entries.numbers
+        if not numbers:
             return
-        for i, word in enumerate(found):
-            digits = word.key.rstrip("abcdefghijklmnopqrstuvwxyz")
-            near = found[max(0, i - 3) : i + 4]
-            if digits and any(
-                (digits, base(w.key)) in self._numbers or (digits, w.key) in self._numbers
-                for w in near
-            ):
-                yield _finding(text, found, i, i + 1, "identifier", "number")
+        held = {digits for digits, _ in numbers}
+        spans = [(i, i + 1, w.key) for i, w in enumerate(found)]
+        spans += [span for span in joined(found, _LONGEST_WORD) if span[1] - span[0] <= 3]
+        for first, last, key in spans:
+            digits = key.rstrip("abcdefghijklmnopqrstuvwxyz") or key
+            if digits not in held:
+                continue
+            ending = key[len(digits) :]
+            near = {w.key for w in found[max(0, first - _NEAR) : last + _NEAR]}
+            if ending:  # "47yo"
+                near.add(ending)
+            if any((digits, word) in numbers or (digits, base(word)) in numbers for word in near):
+                yield _finding(text, found, first, last, "identifier", "number")
 
     def _is_rare(self, key: str) -> bool:
         if key.isdigit():
             return False
+        held = self._entries
         forms = families(key)
-        if not self._rare.isdisjoint(forms):
+        if not held.rare.isdisjoint(forms):
             return True
-        return zipf(key) < self._threshold and not self._families.isdisjoint(forms)
+        return zipf(key) < held.threshold and not held.families.isdisjoint(forms)
+
+
+def _other_word(key: str) -> bool:
+    """Whether a dictionary word is too frequent to be taken for a name's inflection."""
+    return ordinary(key) and zipf(key) >= CAPITAL_NEEDED - 1.0
+
+
+def _written_apart(text: str, found: Sequence[Word], first: int, last: int) -> bool:
+    """Whether joined words are one word in pieces, not frequent neighbours ("so lid")."""
+    if text[found[first].start : found[last - 1].end].count(" ") == 0:
+        return True
+    return not all(zipf(w.key) >= CAPITAL_NEEDED and len(w.key) > 1 for w in found[first:last])
+
+
+def _personal(found: Sequence[Word], first: int, last: int) -> bool:
+    near = [*found[max(0, first - _NEAR) : first], *found[last : last + 2]]
+    return any(w.key in _PERSONAL for w in near)
 
 
 def _finding(
@@ -275,10 +242,3 @@ def _finding(
 ) -> Finding:
     start, end = found[first].start, found[last - 1].end
     return Finding(start, end, kind, role, text[start:end], source=source)
-
-
-def _runs(found: Sequence[Word]) -> Iterator[tuple[int, ...]]:
-    """Every RUN content words in a row, function words between them passed over."""
-    at = [i for i, w in enumerate(found) if content(w.key)]
-    for k in range(len(at) - RUN + 1):
-        yield tuple(at[k : k + RUN])

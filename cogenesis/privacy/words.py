@@ -16,6 +16,17 @@ from cogenesis.privacy.normal import words
 LANGUAGE: Final = "en"
 """The policy's lists exist for English only; other languages are written on the device alone."""
 
+_ENDINGS: Final = (
+    ("ies", "y"),
+    ("ied", "y"),
+    ("es", ""),
+    ("s", ""),
+    ("ed", ""),
+    ("ed", "e"),
+    ("ing", ""),
+    ("ing", "e"),
+)
+
 SensitiveKind = Literal["health", "sexuality", "religion", "politics", "money", "law"]
 
 
@@ -47,16 +58,19 @@ def base(key: str) -> str:
 
 @lru_cache(maxsize=100_000)
 def families(key: str) -> frozenset[str]:
-    """Keys under which inflections of one word meet: itself, its base form, regular endings cut.
+    """Keys under which inflections of one word meet: itself, its base form, endings cut.
 
     Two words are inflections of one another if their families share a key. Regular endings
-    are cut for words that the dictionary does not know (names, new words).
+    are cut even where the dictionary has the longer word too ("volunteering"), because it
+    knows no names and no new words; so "news" meets "new", which costs a word, not a secret.
     """
     forms = {key, base(key)}
-    if not ordinary(key):
-        for ending, instead in (("ies", "y"), ("es", ""), ("s", ""), ("ed", ""), ("ing", "")):
-            if key.endswith(ending) and len(key) - len(ending) >= 3:
-                forms.add(key[: -len(ending)] + instead)
+    for ending, instead in _ENDINGS:
+        stem = key[: -len(ending)]
+        if len(stem) >= 3 and key.endswith(ending):
+            forms.add(stem + instead)
+            if stem[-1] == stem[-2] and ending in {"ed", "ing"}:
+                forms.add(stem[:-1])
     return frozenset(forms)
 
 
@@ -95,6 +109,12 @@ def content(key: str) -> bool:
 
 
 @cache
+def bare_words() -> frozenset[str]:
+    """The core of the function words: articles, pronouns, prepositions, auxiliaries."""
+    return frozenset(key for line in _lines("bare_words.txt") for key in line.split())
+
+
+@cache
 def names() -> frozenset[str]:
     """Given and family names that are no ordinary words."""
     return frozenset(_lines("names.txt"))
@@ -113,25 +133,47 @@ def public_names() -> frozenset[str]:
 
 
 @cache
-def _sensitive() -> dict[str, SensitiveKind]:
+def public_first_words() -> frozenset[str]:
+    """First words of the public names, so that most words need one look only."""
+    firsts = (words(line) for line in _lines("public_names.txt"))
+    return frozenset(found[0].key for found in firsts if found)
+
+
+@cache
+def _sensitive() -> tuple[dict[str, SensitiveKind], frozenset[str]]:
+    """Categories by key, and the keys that count beside a personal word only."""
     kinds: dict[str, SensitiveKind] = {}
+    personal: set[str] = set()
     kind: SensitiveKind = "health"
     for line in _lines("sensitive.txt"):
         if line.startswith("["):
             kind = line.strip("[]")  # type: ignore[assignment]  # the shipped file has no others
             continue
         for entry in line.split():
-            kinds["".join(w.key for w in words(entry))] = kind
-    return kinds
+            key = "".join(w.key for w in words(entry))
+            kinds[key] = kind
+            if entry.endswith("?"):
+                personal.add(key)
+    return kinds, frozenset(personal)
 
 
+@lru_cache(maxsize=100_000)
 def sensitive(key: str) -> SensitiveKind | None:
     """The sensitive category of a word in normal form (or of joined words), None for most."""
-    listed = _sensitive()
+    listed, _ = _sensitive()
     for form in (key, base(key)):
         if form in listed:
             return listed[form]
     return None
+
+
+def sensitive_if_personal(key: str) -> bool:
+    """Whether a sensitive word has a harmless sense too ("operation", "trial", "court").
+
+    Such a word counts only beside a personal word: "my operation", not "business operations".
+    """
+    listed, personal = _sensitive()
+    return (key if key in listed else base(key)) in personal
 
 
 def _lines(name: str) -> list[str]:
