@@ -6,10 +6,10 @@ Priority, first to last:
 2. the reserve for the sketch, a fixed number, so that the choice is made before the cloud
    answers and never depends on what it says;
 3. the profile's name and writing style, then its other fields in their order;
-4. activities, nearest to the instruction first: at most MAX_ACTIVITIES of them, and at most
+4. activities, nearest to the instruction first: at most `max_activities` of them, and at most
    ACTIVITY_SHARE of what is left, because a past text teaches more than a tenth entry;
 5. past texts, nearest to the instruction first and of equals the latest: at most
-   MAX_WRITINGS, each at most half of what is left while another waits, cut at the end of a
+   `max_writings`, each at most half of what is left while another waits, cut at the end of a
    sentence if it is longer.
 
 An item is taken whole or left out; only past texts are cut. What is chosen keeps its
@@ -34,8 +34,6 @@ from cogenesis.context.private_context import (
 from cogenesis.context.relevance import bm25
 from cogenesis.context.rendering import show_activity, show_field, show_writing
 
-MAX_ACTIVITIES = 8
-MAX_WRITINGS = 4
 ACTIVITY_SHARE = 0.4
 MIN_EXCERPT_TOKENS = 48
 """A shorter piece of a past text shows no voice."""
@@ -43,8 +41,9 @@ MIN_EXCERPT_TOKENS = 48
 _FIRST_FIELDS = ("name", "writing style")
 _MAX_TOKEN_CHARS = 16
 """Texts with more characters than this for each free token are not even counted."""
-_ITEM_TOKENS = 8
-"""For the line breaks and turn marks around an item."""
+_LINE_TOKENS = 2
+_TURNS_TOKENS = 16
+"""For what stands around an item: line breaks, or the marks of the two turns of a past text."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|(?<=[。！？])|\n+")
 
@@ -57,7 +56,7 @@ OmissionReason = Literal["window", "relevance", "shortened"]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How many tokens a prompt may use. All four numbers are tokens.
+    """How much a prompt may hold. The first four numbers are tokens.
 
     Attributes:
         context_tokens: the model's window.
@@ -65,12 +64,17 @@ class Window:
         sketch_reserve: kept free for the sketch (15 points of 12 words need about 280, the
             usual 10 of 5 words about 100).
         margin: kept free for the chat template and rounding.
+        max_activities: more made the texts of the small demo model worse, and every token
+            takes time to read. A larger model can use more.
+        max_writings: likewise.
     """
 
     context_tokens: int
     max_tokens: int
     sketch_reserve: int = 280
     margin: int = 64
+    max_activities: int = 4
+    max_writings: int = 2
 
     @property
     def room(self) -> int:
@@ -122,13 +126,17 @@ class Selection(Private):
         )
 
 
-def select(context: PrivateContext, instruction: str, *, count: Count, room: int) -> Selection:
+def select(
+    context: PrivateContext, instruction: str, *, count: Count, room: int, window: Window
+) -> Selection:
     """Choose what fits `room` tokens, by the priority in the module's docstring.
+
+    `room` is what `window.room` leaves beside the instruction and the fixed wording.
 
     Each item is counted at most once (a text that is cut, a few times); a large context is
     ranked first and counted only near the top.
     """
-    chooser = _Chooser(count, room)
+    chooser = _Chooser(count, room, window)
     fields = chooser.fields(context.fields)
     activities = chooser.activities(context.activities, instruction)
     writings = chooser.writings(context.writings, instruction)
@@ -136,8 +144,9 @@ def select(context: PrivateContext, instruction: str, *, count: Count, room: int
 
 
 class _Chooser:
-    def __init__(self, count: Count, room: int) -> None:
+    def __init__(self, count: Count, room: int, window: Window) -> None:
         self._count = count
+        self._window = window
         self._left = room
         self.omitted: list[Omission] = []
 
@@ -159,7 +168,7 @@ class _Chooser:
         share = int(self._left * ACTIVITY_SHARE)
         taken: list[int] = []
         for index in order:
-            if len(taken) == MAX_ACTIVITIES:
+            if len(taken) == self._window.max_activities:
                 self._omit("activity", index, len(items), "relevance")
                 continue
             before = self._left
@@ -174,10 +183,10 @@ class _Chooser:
         order = _ranked(instruction, [f"{item.title}\n{item.text}" for item in items])
         taken: list[Writing] = []
         for rank, index in enumerate(order):
-            if len(taken) == MAX_WRITINGS:
+            if len(taken) == self._window.max_writings:
                 self._omit("writing", index, len(items), "relevance")
                 continue
-            waiting = rank + 1 < len(order) and len(taken) + 1 < MAX_WRITINGS
+            waiting = rank + 1 < len(order) and len(taken) + 1 < self._window.max_writings
             fitting = self._fit(items[index], self._left // 2 if waiting else self._left)
             if fitting is None:
                 self._omit("writing", index, len(items), "window")
@@ -189,9 +198,11 @@ class _Chooser:
 
     def _fit(self, writing: Writing, limit: int) -> Writing | None:
         """The writing, or its beginning up to the end of a sentence, or None."""
+        limit = min(limit, self._left) - _TURNS_TOKENS
         if limit < MIN_EXCERPT_TOKENS:
             return None
         if self._take(show_writing(writing), limit):
+            self._left -= _TURNS_TOKENS
             return writing
         head = writing.text[: limit * _MAX_TOKEN_CHARS]
         ends = [match.start() for match in _SENTENCE_END.finditer(head)]
@@ -209,12 +220,12 @@ class _Chooser:
         cost = self._cost(show_writing(cut))
         if cost < MIN_EXCERPT_TOKENS:
             return None
-        self._left -= cost
+        self._left -= cost + _TURNS_TOKENS
         return cut
 
     def _take(self, text: str, limit: int) -> bool:
         limit = min(limit, self._left)
-        if limit <= _ITEM_TOKENS or len(text) > limit * _MAX_TOKEN_CHARS:
+        if limit <= _LINE_TOKENS or len(text) > limit * _MAX_TOKEN_CHARS:
             return False
         cost = self._cost(text)
         if cost > limit:
@@ -223,7 +234,7 @@ class _Chooser:
         return True
 
     def _cost(self, text: str) -> int:
-        return self._count(text) + _ITEM_TOKENS
+        return self._count(text) + _LINE_TOKENS
 
     def _omit(self, kind: OmissionKind, index: int, total: int, reason: OmissionReason) -> None:
         self.omitted.append(Omission(kind, index + 1, total, reason))

@@ -1,6 +1,11 @@
 """The prompt by which the device model writes, from the private context and a sketch.
 
 The order is fixed: profile, activities, past texts, instruction, sketch, a short ending.
+In the chat form the profile is the system message, the activities open the first turn, and
+each past text is a turn of its own: its title as the task, the text as the answer. A small
+model then goes on in that voice instead of talking about the text, and copies far less than
+from texts that it is shown.
+
 Everything before the sketch is byte-identical whatever the sketch says, and without one.
 So the device model reads the private part while the cloud still writes, and its cache
 holds when the sketch arrives.
@@ -29,8 +34,14 @@ from cogenesis.privacy.released import public
 
 __all__ = ["WRITING_SAMPLING", "Count", "Omission", "Window", "WritingPrompt", "writing_prompt"]
 
-WRITING_SAMPLING: Final = Sampling(temperature=0.4, top_p=0.95, min_p=0.1, repeat_penalty=1.05)
-"""Settings for the filling prompt, tried on SmolLM2-135M-Instruct."""
+WRITING_SAMPLING: Final = Sampling(
+    temperature=0.4, top_p=0.95, min_p=0.1, repeat_penalty=1.05, presence_penalty=0.2
+)
+"""Settings for the filling prompt, chosen on SmolLM2-135M-Instruct.
+
+Without the presence penalty it repeats its sentences; a repeat penalty of 1.1 makes it leave
+the form (it lists fragments); at temperature 0.7 without min-p it loses the topic.
+"""
 
 _STOP: Final = public("\n#")
 """A base model begins the next section when the text is done; no text may begin so."""
@@ -108,7 +119,7 @@ def writing_prompt(
             f"{window.context_tokens} with {window.max_tokens} kept for the text. "
             "Shorten it, ask for a shorter text, or use a device model with a larger window."
         )
-    selection = select(context, task, count=count, room=room)
+    selection = select(context, task, count=count, room=room, window=window)
     frame = _Frame(context.field("name"), task, selection)
     return WritingPrompt(frame, sketch or (), count, window)
 
@@ -127,6 +138,7 @@ def _fitting(points: Sequence[str], count: Count, reserve: int) -> list[str]:
     return fitting
 
 
+_ENDING: Final = "Write the text itself, in first person. No preface."
 _POINTS: Final = "Points to cover, in this order, in flowing sentences:\n"
 
 
@@ -144,46 +156,40 @@ class _Frame(Private):
     def prompt(self, points: Sequence[str]) -> Prompt[DeviceText]:
         """Both forms, with the points last."""
         outline = _outline(points)
+        turns: list[Message[DeviceText]] = [Message("system", (self._person(),))]
+        opening = self._opening()
+        for writing in self.selection.writings:
+            turns.append(Message("user", (f"{opening}Task: {show_title(writing)}",)))
+            turns.append(Message("assistant", (several_lines(writing.text),)))
+            opening = ""
+        turns.append(Message("user", (f"{opening}Task: {self.task}\n\n", outline, _ENDING)))
         return Prompt(
-            messages=(
-                Message("system", (self._system(),)),
-                Message("user", (self._before(), outline, self._ending())),
-            ),
+            messages=tuple(turns),
             completion=(self._sections(), outline, "# The text\n"),
             stop=(_STOP,),
         )
 
     def chat_text(self) -> str:
-        """The chat form as one text, for counting."""
-        return f"{self._system()}\n{self._before()}{self._ending()}"
+        """The chat form without past texts as one text, for counting."""
+        return f"{self._person()}\n{self._opening()}Task: {self.task}\n\n{_ENDING}"
 
     def completion_text(self) -> str:
         """The completion form as one text, for counting."""
         return f"{self._sections()}# The text\n"
 
-    def _system(self) -> str:
+    def _person(self) -> str:
         who = f"You are {self.name}." if self.name else "You are a person who writes."
-        return f"{who} You write your own texts, in your own voice."
-
-    def _before(self) -> str:
-        parts = []
+        system = f"{who} You write your own texts, in your own voice."
         if self.selection.fields:
-            parts.append("About me:\n" + "\n".join(map(show_field, self.selection.fields)))
-        if self.selection.activities:
-            lines = "\n".join(map(show_activity, self.selection.activities))
-            parts.append("What I did or plan:\n" + lines)
-        for writing in self.selection.writings:
-            text = several_lines(writing.text)
-            parts.append(f"A text that I wrote before ({show_title(writing)}):\n{text}")
-        parts.append(f"Task: {self.task}")
-        return "\n\n".join(parts) + "\n\n"
+            system += "\n\nAbout you:\n" + "\n".join(map(show_field, self.selection.fields))
+        return system
 
-    def _ending(self) -> str:
-        whose = f"{self.name}'s" if self.name else "my"
-        return (
-            f"Write the text itself, in first person, in the voice of {whose} past texts. "
-            "No preface."
-        )
+    def _opening(self) -> str:
+        # Not in the system message: others wrote some of these lines.
+        if not self.selection.activities:
+            return ""
+        lines = "\n".join(map(show_activity, self.selection.activities))
+        return f"What I did or plan:\n{lines}\n\n"
 
     def _sections(self) -> str:
         sections = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 _K1 = 1.2
 _B = 0.75
@@ -25,9 +25,9 @@ def bm25(query: str, documents: Sequence[str]) -> list[float]:
     counts: list[Counter[str]] = []
     lengths: list[int] = []
     for document in documents:
-        words = list(_words(document))
-        lengths.append(len(words))
-        counts.append(Counter(word for word in words if word in wanted))
+        words = _words(document)
+        lengths.append(words.total())
+        counts.append(Counter({word: words[word] for word in wanted & words.keys()}))
     spread = Counter(word for found in counts for word in found)
     total = len(documents)
     weights = {w: math.log(1 + (total - n + 0.5) / (n + 0.5)) for w, n in spread.items()}
@@ -41,6 +41,8 @@ def bm25(query: str, documents: Sequence[str]) -> list[float]:
     ]
 
 
-def _words(text: str) -> Iterator[str]:
-    for word in _WORD.findall(text.casefold()):
-        yield word[:-1] if len(word) > 3 and word.endswith("s") else word
+def _words(text: str) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for word, number in Counter(_WORD.findall(text.casefold())).items():
+        found[word[:-1] if len(word) > 3 and word.endswith("s") else word] += number
+    return found

@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.context.budget import (
-    MAX_ACTIVITIES,
-    MAX_WRITINGS,
     Omission,
     Window,
     explain,
@@ -17,6 +15,8 @@ from cogenesis.context.budget import (
 from cogenesis.context.private_context import Activity, PrivateContext, ProfileField, Writing
 from cogenesis.context.relevance import bm25
 from cogenesis.context.rendering import show_activity, show_field, show_writing
+
+WINDOW = Window(context_tokens=2048, max_tokens=400)
 
 
 def words(text: str) -> int:
@@ -47,7 +47,7 @@ CONTEXT = PrivateContext(
 
 def test_all_is_taken_where_there_is_room() -> None:
     small = PrivateContext(CONTEXT.fields, CONTEXT.activities[:3], CONTEXT.writings[:2])
-    chosen = select(small, "boats", count=words, room=10_000)
+    chosen = select(small, "boats", count=words, room=10_000, window=WINDOW)
     assert chosen.fields == small.fields
     assert chosen.activities == small.activities
     assert set(chosen.writings) == set(small.writings)
@@ -55,15 +55,15 @@ def test_all_is_taken_where_there_is_room() -> None:
 
 
 def test_name_and_style_come_before_the_rest_of_the_profile() -> None:
-    chosen = select(CONTEXT, "anything", count=words, room=45)
+    chosen = select(CONTEXT, "anything", count=words, room=45, window=WINDOW)
     assert [field.name for field in chosen.fields] == ["Writing_style", "Name"]
     assert Omission("field", 1, 3, "window") in chosen.omitted
 
 
 def test_activities_near_the_instruction_are_taken_and_keep_their_order() -> None:
-    chosen = select(CONTEXT, "a letter to the choir", count=words, room=10_000)
+    chosen = select(CONTEXT, "a letter to the choir", count=words, room=10_000, window=WINDOW)
     texts = [item.text for item in chosen.activities]
-    assert len(texts) == MAX_ACTIVITIES
+    assert len(texts) == WINDOW.max_activities
     assert [text for text in texts if "choir" in text] == [
         CONTEXT.activities[3].text,
         CONTEXT.activities[7].text,
@@ -72,11 +72,11 @@ def test_activities_near_the_instruction_are_taken_and_keep_their_order() -> Non
     assert CONTEXT.activities[19] in chosen.activities
     assert CONTEXT.activities[0] not in chosen.activities
     reasons = Counter(o.reason for o in chosen.omitted if o.kind == "activity")
-    assert reasons == {"relevance": 12}
+    assert reasons == {"relevance": 20 - WINDOW.max_activities}
 
 
 def test_activities_leave_room_for_a_past_text() -> None:
-    chosen = select(CONTEXT, "choir", count=words, room=350)
+    chosen = select(CONTEXT, "choir", count=words, room=350, window=WINDOW)
     assert chosen.activities
     assert chosen.writings
 
@@ -87,13 +87,15 @@ def test_the_nearest_writing_comes_last() -> None:
         Writing("b", "about cats"),
         Writing("c", "about dogs"),
     ]
-    chosen = select(PrivateContext((), (), writings), "my cats", count=words, room=500)
-    assert [item.title for item in chosen.writings] == ["a", "c", "b"]
+    chosen = select(
+        PrivateContext((), (), writings), "my cats", count=words, room=500, window=WINDOW
+    )
+    assert [item.title for item in chosen.writings] == ["c", "b"]  # of equals the latest
 
 
 def test_a_long_writing_is_cut_at_the_end_of_a_sentence() -> None:
     long = Writing("Long", "One two three four five. " * 200)
-    chosen = select(PrivateContext((), (), [long]), "x", count=words, room=100)
+    chosen = select(PrivateContext((), (), [long]), "x", count=words, room=100, window=WINDOW)
     (cut,) = chosen.writings
     assert cut.text.endswith("five.")
     assert long.text.startswith(cut.text)
@@ -103,7 +105,7 @@ def test_a_long_writing_is_cut_at_the_end_of_a_sentence() -> None:
 
 def test_a_writing_without_a_sentence_that_fits_is_left_out() -> None:
     endless = Writing("Endless", "word " * 5000)
-    chosen = select(PrivateContext((), (), [endless]), "x", count=words, room=100)
+    chosen = select(PrivateContext((), (), [endless]), "x", count=words, room=100, window=WINDOW)
     assert chosen.writings == ()
     assert chosen.omitted == (Omission("writing", 1, 1, "window"),)
 
@@ -119,10 +121,10 @@ contexts = st.builds(
 
 @given(contexts, st.integers(-50, 400))
 def test_what_is_chosen_fits_and_what_is_not_is_told(context: PrivateContext, room: int) -> None:
-    chosen = select(context, "a b", count=words, room=room)
+    chosen = select(context, "a b", count=words, room=room, window=WINDOW)
     kept = PrivateContext(chosen.fields, chosen.activities, chosen.writings)
     assert size(kept) <= max(room, 0)
-    assert len(chosen.writings) <= MAX_WRITINGS
+    assert len(chosen.writings) <= WINDOW.max_writings
     gone = Counter(o.kind for o in chosen.omitted if o.reason != "shortened")
     assert gone["field"] == len(context.fields) - len(chosen.fields)
     assert gone["activity"] == len(context.activities) - len(chosen.activities)
@@ -141,7 +143,7 @@ def test_ten_megabytes_are_ranked_but_not_counted() -> None:
         return words(text)
 
     begun = time.monotonic()
-    chosen = select(context, "the words of 4321", count=count, room=4000)
+    chosen = select(context, "the words of 4321", count=count, room=4000, window=WINDOW)
     assert time.monotonic() - begun < 15  # 2 s when measured
     assert chosen.writings[-1] is writings[4321]
     assert counted < 100_000

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cogenesis.context.budget import Window
@@ -19,6 +21,7 @@ def words(text: str) -> int:
     return len(text.split()) + text.count("\n")
 
 
+@cache
 def build(instruction: str = DEMO_INSTRUCTION, window: Window = WINDOW) -> WritingPrompt:
     return writing_prompt(demo_person(), instruction, count=words, window=window)
 
@@ -40,9 +43,9 @@ points = st.lists(st.text(min_size=1, max_size=60), max_size=15)
 def test_everything_before_the_sketch_is_the_same_with_any_sketch(sketch: list[str]) -> None:
     empty = build()
     filled = empty.with_sketch(sketch)
-    assert filled.prompt.messages[0] == empty.prompt.messages[0]
-    before, outline, ending = filled.prompt.messages[1].parts
-    assert (before, "", ending) == empty.prompt.messages[1].parts
+    assert filled.prompt.messages[:-1] == empty.prompt.messages[:-1]
+    before, outline, ending = filled.prompt.messages[-1].parts
+    assert (before, "", ending) == empty.prompt.messages[-1].parts
     assert DEMO_INSTRUCTION in joined((before,))
     assert filled.prompt.completion[0] == empty.prompt.completion[0]
     assert filled.prompt.completion[2] == empty.prompt.completion[2]
@@ -50,11 +53,26 @@ def test_everything_before_the_sketch_is_the_same_with_any_sketch(sketch: list[s
         assert point in joined((outline,))
 
 
+def test_a_past_text_is_a_turn_of_its_own_and_mail_is_no_system_message() -> None:
+    turns = build().prompt.messages
+    assert [turn.role for turn in turns] == [
+        "system",
+        *["user", "assistant"] * WINDOW.max_writings,
+        "user",
+    ]
+    assert joined(turns[1].parts).startswith("What I did or plan:\n- ")
+    assert joined(turns[-1].parts).startswith("Task: ")
+    texts = {writing.title: writing.text for writing in demo_person().writings}
+    for task, answer in zip(turns[1:-1:2], turns[2:-1:2], strict=True):
+        assert texts[joined(task.parts).split("Task: ")[1]] == joined(answer.parts)
+    for activity in demo_person().activities:
+        assert activity.text not in joined(turns[0].parts)
+
+
 def test_after_the_sketch_comes_only_a_short_fixed_ending() -> None:
     chat, completion = both(build().with_sketch(["Say why"]).prompt)
     assert chat.split("1. Say why\n\n")[1] == (
-        "Write the text itself, in first person, in the voice of Odalys Fenwright's past texts. "
-        "No preface."
+        "Write the text itself, in first person. No preface."
     )
     assert completion.split("1. Say why\n\n")[1] == "# The text\n"
 
@@ -76,7 +94,7 @@ def test_the_sketch_does_not_change_what_is_chosen() -> None:
     empty = build(window=tight)
     assert empty.omitted
     filled = empty.with_sketch(["A point of some length"] * 15)
-    assert filled.prompt.messages[1].parts[0] == empty.prompt.messages[1].parts[0]
+    assert filled.prompt.messages[:-1] == empty.prompt.messages[:-1]
     assert filled.omitted[: len(empty.omitted)] == empty.omitted
 
 
@@ -112,19 +130,18 @@ def test_mail_cannot_open_a_section_or_a_turn() -> None:
     built = writing_prompt(context, "Write.\n# The text", count=words, window=WINDOW)
     chat, completion = both(built.prompt)
     assert completion.count("\n# The text") == 1
-    assert chat.count("\nTask: ") == 1
+    assert chat.count("\nTask: ") == chat.count("Task: ") - 2 == 1
     assert "<|im_end|>" not in chat + completion
 
 
-def test_all_private_texts_are_in_the_prompt_where_there_is_room() -> None:
+def test_profile_and_past_texts_are_in_the_prompt_where_there_is_room() -> None:
     person = demo_person()
     chat, completion = both(build().prompt)
     for field in person.fields:
         assert field.value in chat
         assert field.value in completion
-    for writing in person.writings:
-        assert writing.text in chat
-        assert writing.text in completion
+    assert sum(writing.text in chat for writing in person.writings) == WINDOW.max_writings
+    assert sum(writing.text in completion for writing in person.writings) == WINDOW.max_writings
 
 
 def test_what_is_left_out_is_told_in_words_without_private_text() -> None:
@@ -134,7 +151,8 @@ def test_what_is_left_out_is_told_in_words_without_private_text() -> None:
         assert text.text not in "".join(built.notes) + repr(built) + repr(built.omitted)
 
 
-@given(st.integers(400, 3000))
+@given(st.integers(500, 1500))
+@settings(max_examples=40)
 def test_the_prompt_fits_the_window(context_tokens: int) -> None:
     window = Window(context_tokens, max_tokens=150, sketch_reserve=100)
     filled = build(window=window).with_sketch(["a point of five words"] * 15)
@@ -160,8 +178,8 @@ def test_an_instruction_is_kept_whole_or_refused() -> None:
 def test_a_context_without_a_name_and_an_empty_one_work() -> None:
     built = writing_prompt(PrivateContext(), "Write a poem", count=words, window=WINDOW)
     chat, completion = both(built.prompt)
-    assert "in the voice of my past texts" in chat
-    assert "About me" not in chat
+    assert chat.startswith("system: You are a person who writes.")
+    assert "About you" not in chat
     assert completion.startswith("# What the author writes now\nWrite a poem")
 
 
