@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,11 @@ def fetch_from_hub(name: HubName, folder: Path, *, progress: Progress = no_progr
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import huggingface_hub
-        from huggingface_hub import errors
     except ImportError as error:
         raise MissingExtraError("huggingface_hub", "hub") from error
     place = _place(name, folder)
     endpoint = os.environ.get("HF_ENDPOINT")
-    try:
+    with _explained(name, place):
         api = huggingface_hub.HfApi(endpoint=endpoint)
         info = api.model_info(name.repo, files_metadata=True, timeout=15)
         sums = {s.rfilename: s.lfs.sha256 if s.lfs else None for s in info.siblings or ()}
@@ -125,6 +125,17 @@ def fetch_from_hub(name: HubName, folder: Path, *, progress: Progress = no_progr
                     tqdm_class=_reporting_bar(progress),
                 )
             )
+    _verify(path, f"{name.repo}:{file}", sums[file], _licence(info))
+    return path
+
+
+@contextmanager
+def _explained(name: HubName, place: Path) -> Iterator[None]:
+    """What the hub's library raises, as one error that says what to do."""
+    from huggingface_hub import errors
+
+    try:
+        yield
     except (errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
         if isinstance(error, errors.LocalEntryNotFoundError):
             raise _unreachable(name) from error
@@ -147,8 +158,6 @@ def fetch_from_hub(name: HubName, folder: Path, *, progress: Progress = no_progr
             f"cannot store {name.repo} in {place}: {error.strerror or error}. Free some space or "
             "set COGENESIS_HOME to another folder, then run the same command again."
         ) from error
-    _verify(path, f"{name.repo}:{file}", sums[file], _licence(info))
-    return path
 
 
 def _place(name: HubName, folder: Path) -> Path:

@@ -16,7 +16,6 @@ import os
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,7 @@ import httpx2
 
 from cogenesis.errors import CloudReason, EgressError, ModelError
 from cogenesis.privacy.released import Released
-from cogenesis.replies import ReplyError, read_events, read_object
+from cogenesis.replies import Alarm, ReplyError, read_events, read_object
 from cogenesis.wire import Body, Deadline, Reply, to_bytes
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -152,7 +151,7 @@ class LocalWire:
         if self._socket_path is not None and not self._socket_path.exists():
             # The HTTP library would leave a socket open for the garbage collector.
             raise ModelError(self._nobody())
-        alarm = _Alarm(deadline)
+        alarm = Alarm(deadline)
         try:
             response = self._send(method, endpoint, _encode(body), deadline)
             try:
@@ -201,36 +200,6 @@ class LocalWire:
         if late:
             return f"{self._server} {_WHY['timeout']}"
         return f"the connection to {self._server} broke off. Is the model server still running?"
-
-
-class _Alarm:
-    """Ends a running reply at its deadline.
-
-    Timeouts of the HTTP library hold for each read alone and are fixed when the request
-    starts, so a server that sends a little and then stalls would get up to twice its time.
-    """
-
-    def __init__(self, deadline: Deadline | None) -> None:
-        self._deadline = deadline
-        self._timer: threading.Timer | None = None
-        self.rang = False
-
-    def watch(self, response: httpx2.Response) -> None:
-        if self._deadline is None:
-            return
-        connection = response.extensions["network_stream"].get_extra_info("socket")
-        self._timer = threading.Timer(self._deadline.remaining(), self._ring, (connection,))
-        self._timer.daemon = True
-        self._timer.start()
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _ring(self, connection: socket.socket) -> None:
-        self.rang = True
-        with contextlib.suppress(OSError):  # it may be closed already
-            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _client(
