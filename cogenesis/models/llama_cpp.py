@@ -40,7 +40,7 @@ _MAX_SOCKET_PATH: Final = 100
 """Bytes. The kernel's limit is 108 on Linux and 104 on macOS, with the closing NUL."""
 
 _FIXED: Final = public("The quick brown fox jumps over the lazy dog.")
-_TIMED_PROMPT: Final[Prompt[DeviceText]] = Prompt(
+_FIXED_PROMPT: Final[Prompt[DeviceText]] = Prompt(
     messages=(Message("user", (_FIXED,)),), completion=(_FIXED,)
 )
 
@@ -193,11 +193,13 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
     params.model_alias = {name}
     params.api_keys = [key]
     params.n_parallel = slots
+    # Another prompt with the same template, or the same start, gets a slot of its own.
+    params.slot_prompt_similarity = 0.5
     params.n_ctx = context_tokens * slots
     # Models with a sliding window (Gemma) otherwise read the whole prompt again whenever a
     # prefix is not just the last one grown; costs memory for their skipped positions.
     params.swa_full = True
-    params.warmup = False  # the probe is one
+    params.warmup = False  # `_start` does it
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     _keep_private(params)
@@ -219,8 +221,14 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
             if folder is None
             else LocalWire.unix(folder / _SOCKET, key)
         )
+        undo.callback(wire.close)
+        model = LlamaServer(wire, name=name)
+        # The first token reads the weights from disk. It also waits until llama.cpp's queue
+        # runs: one that is told to stop before that starts afterwards and never stops, so
+        # that an early `close` would hang.
+        model.next_distribution(model.encode(_FIXED_PROMPT), 1)
         undo.pop_all()
-    return _Running(server, folder, LlamaServer(wire, name=name), threads)
+    return _Running(server, folder, model, threads)
 
 
 def _keep_private(params: Any) -> None:
@@ -246,10 +254,9 @@ def _socket_folder() -> Path:
 
 
 def _time_token(running: _Running) -> float:
-    """Seconds for one token on a cached prefix: the median of three, after a first."""
+    """Seconds for one token on a cached prefix (`_start` has read it): median of three."""
     model = running.model
-    prefix = model.encode(_TIMED_PROMPT)
-    model.next_distribution(prefix, 1)
+    prefix = model.encode(_FIXED_PROMPT)
     times = []
     for _ in range(3):
         begin = time.perf_counter()
