@@ -64,8 +64,8 @@ class Window:
         sketch_reserve: kept free for the sketch (15 points of 12 words need about 280, the
             usual 10 of 5 words about 100).
         margin: kept free for the chat template and rounding.
-        max_activities: more made the texts of the small demo model worse, and every token
-            takes time to read. A larger model can use more.
+        max_activities: more did not help the small demo model, and every token takes time
+            to read. A larger model can use more.
         max_writings: likewise.
     """
 
@@ -74,7 +74,7 @@ class Window:
     sketch_reserve: int = 280
     margin: int = 64
     max_activities: int = 4
-    max_writings: int = 2
+    max_writings: int = 3
 
     @property
     def room(self) -> int:

@@ -31,6 +31,9 @@ class Message(Generic[T_co]):
     role: Role
     parts: tuple[T_co | PublicText, ...]
 
+    def __repr__(self) -> str:
+        return f"Message({self.role}, {len(self.parts)} parts)"
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Generic[T_co]):

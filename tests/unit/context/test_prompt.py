@@ -149,6 +149,7 @@ def test_what_is_left_out_is_told_in_words_without_private_text() -> None:
     assert any(note.endswith("the window holds 1100 tokens") for note in built.notes)
     for text in demo_person().texts():
         assert text.text not in "".join(built.notes) + repr(built) + repr(built.omitted)
+        assert text.text not in repr(built.prompt) + repr(built.prompt.messages)
 
 
 @given(st.integers(500, 1500))
