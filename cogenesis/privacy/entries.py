@@ -8,7 +8,8 @@ Written rules, for what the four classes of DESIGN section 6 leave open:
   inside the whole name. The user's own country or state counts, though it is not small.
 * A phrase of ordinary words that the context writes with capitals ("Golden Thread") is a
   name, unless the context writes the same words with small letters elsewhere: then it is a
-  topic ("event planning").
+  topic ("event planning"). A quoted title of ordinary words ('The Future of Green Bonds')
+  names no person, organisation or place; its words and runs are private as all others.
 * A small number is an identifier beside the word of its field, and only if the field's
   value is short: "Age: 47", "Children: 3".
 """
@@ -128,7 +129,8 @@ class Entries:
         # Not merged: an address holds a street's name, which is private by itself too.
         for finding in notations(text):
             self._add_identifier(finding, words(finding.text))
-        for finding in proper_names(text, found, quotes_are_headings=False):
+        headings = label.startswith("writing")
+        for finding in proper_names(text, found, context=True, headings=headings):
             if finding.role != "name" or label not in _NO_NAMES_IN:
                 self._add_identifier(finding, words(finding.text))
         self._add_tokens(text)

@@ -282,17 +282,16 @@ class Guard:
 
     def _pasted(self, text: str) -> tuple[Finding, ...]:
         """Passages of the context: PASTED_RUN content words in its order."""
-        runs = self.lexicon.runs(text)
-        out: list[Finding] = []
-        starts = [w.start for w in words(text) if content(w.key)]
-        chain: list[Finding] = []
-        for run in runs:
-            follows = chain and starts.index(run.start) == starts.index(chain[-1].start) + 1
-            chain = [*chain, run] if follows else [run]
-            if len(chain) >= PASTED_RUN - 2:
-                span = text[chain[0].start : run.end]
-                out.append(Finding(chain[0].start, run.end, "run", "words", span, "context"))
-        return merge(text, out)
+        passages: list[Finding] = []
+        for run in self.lexicon.runs(text):
+            if passages and run.start < passages[-1].end:
+                start, end = passages[-1].start, max(run.end, passages[-1].end)
+                passages[-1] = Finding(start, end, "run", "words", text[start:end], "context")
+            else:
+                passages.append(run)
+        return tuple(
+            f for f in passages if sum(content(w.key) for w in words(f.text)) >= PASTED_RUN
+        )
 
     def _need_english(self, text: str) -> None:
         """Names are in no dictionary of any language, so they do not count."""
@@ -354,7 +353,7 @@ def _with_role_words(text: str, found: Sequence[Finding]) -> str:
             if before.endswith(" " + article) or before == article:
                 before = before[: -len(article)]
                 break
-        repeated = parts and not before.strip(" ,'&-") and parts[-1] == role_word
+        repeated = parts and not before.strip(" ,'&-") and parts[-1].casefold() == role_word
         if not repeated:
             if not "".join(parts).strip() and not before.strip():
                 role_word = role_word.capitalize()

@@ -50,29 +50,34 @@ _COMPANY: Final = LEGAL_FORMS | _set(
     "corporation solutions technologies partners holdings university college academy hospital "
     "clinic institute foundation bank church"
 )
-_STRETCH_END: Final = re.compile(r"[.!?:;\n|•]")
-_STRETCH_END_QUOTES: Final = re.compile(r"[.!?:;\n|•\"“”]|(?:^|\s)['‘]|['’](?:\s|$)")
+_VENUE: Final = _set(
+    "school club society group center centre museum gallery theatre theater restaurant cafe hotel "
+    "inn library studio studios labs agency trust charity shelter games press community"
+)
+"""With `_COMPANY`: what makes a name of the capitals before it, in a context."""
+_STRETCH_END: Final = re.compile(r"[.!?:;\n|•\"“”]|(?:^|\s)['‘]|['’](?:\s|$)")
+_QUOTED: Final = re.compile(r"(?<!\w)(?:['‘][^\n]{2,80}?['’]|[\"“][^\n\"“”]{2,80}[\"”])(?!\w)")
 _SENTENCE_END: Final = re.compile(
     r"[.!?:;\n|•]\s*[\"'“‘(]*\s*$|^\s*[\"'“‘(\-–—•*]*\s*$|[-–—]\s+[\"'“‘]?$"
 )
 
 
-def recognise(text: str, *, quotes_are_headings: bool = True) -> tuple[Finding, ...]:
-    """All identifiers that the text shows by itself; overlapping findings are merged.
-
-    `quotes_are_headings` takes a quoted title ('Urban Farming') for a heading, where capitals
-    mean nothing. In a private context it is off: there a quoted title is a name.
-    """
-    found = words(text)
-    named = proper_names(text, found, quotes_are_headings=quotes_are_headings)
-    return merge(text, [*notations(text), *named])
+def recognise(text: str) -> tuple[Finding, ...]:
+    """All identifiers that the text shows by itself; overlapping findings are merged."""
+    return merge(text, [*notations(text), *proper_names(text, words(text))])
 
 
 def proper_names(
-    text: str, found: Sequence[Word], *, quotes_are_headings: bool = True
+    text: str, found: Sequence[Word], *, context: bool = False, headings: bool = True
 ) -> Iterator[Finding]:
-    """Names of people, organisations and places, by the rules of this module's docstring."""
-    flags = _flag(text, found, quotes=quotes_are_headings)
+    """Names of people, organisations and places, by the rules of this module's docstring.
+
+    Capitals mean nothing in a heading. In typed text that is any stretch with capitals and
+    any quoted title. In a `context` the rules are stricter: what stands after "at", "with",
+    "from" or "by" is a name all the same, and without `headings` only a quoted title is a
+    heading: "Dinner at Golden Thread" in a calendar is none.
+    """
+    flags = _flag(text, found, context=context, headings=headings)
     at = 0
     while at < len(found):
         role = flags[at]
@@ -90,37 +95,53 @@ def proper_names(
         at = end
 
 
-def _headings(text: str, found: Sequence[Word], *, quotes: bool) -> list[bool]:
+def _headings(text: str, found: Sequence[Word], *, quoted_only: bool) -> list[bool]:
     """Which words stand in a heading: a stretch where most content words have a capital.
 
     Capitals on name words alone make none ("Toast for Grace and Bill"). A stretch ends at a
-    sentence mark, and at a quotation mark if `quotes` is set.
+    sentence mark or a quotation mark; with `quoted_only` it has to stand between two.
     """
-    marks = _STRETCH_END_QUOTES if quotes else _STRETCH_END
+    quoted = [m.span() for m in _QUOTED.finditer(text)] if quoted_only else []
+    if quoted_only and not quoted:
+        return [False] * len(found)
     out: list[bool] = []
     start = 0
     for i in range(1, len(found) + 1):
-        if i == len(found) or marks.search(text[found[i - 1].end : found[i].start]):
+        if i == len(found) or _STRETCH_END.search(text[found[i - 1].end : found[i].start]):
             rest = [w for w in found[start + 1 : i] if content(w.key) and not w.number]
             capitals = [w for w in rest if w.capital]
-            heading = len(capitals) >= 0.6 * len(rest) and not all(
+            heading = len(capitals) >= 0.75 * len(rest) and not all(
                 w.key in name_words() for w in capitals
             )
+            if quoted_only:
+                first, last = found[start].start, found[i - 1].end
+                heading = heading and any(a <= first and last <= b for a, b in quoted)
             out.extend([heading] * (i - start))
             start = i
     return out
 
 
-def _flag(text: str, found: Sequence[Word], *, quotes: bool) -> list[Role | None]:
-    headings = _headings(text, found, quotes=quotes)
+def _after_name_sign(found: Sequence[Word], i: int) -> bool:
+    """Whether "at", "with", "from" or "by" comes before the capitals that the word is in."""
+    while i > 0 and found[i].capital and content(found[i].key):
+        i -= 1
+    if found[i].key in {"the", "a", "an"} and i > 0:
+        i -= 1
+    return found[i].key in {"at", "with", "from", "by"}
+
+
+def _flag(text: str, found: Sequence[Word], *, context: bool, headings: bool) -> list[Role | None]:
+    heading = _headings(text, found, quoted_only=not headings)
+    if context:
+        heading = [told and not _after_name_sign(found, i) for i, told in enumerate(heading)]
     public = _public_at(found)
     functional = function_words()
     flags: list[Role | None] = [None] * len(found)
     for i, word in enumerate(found):
         if public[i] or len(word.key) < 2 or word.key in functional or word.number:
             continue
-        flags[i] = _name_role(text, found, i, heading=headings[i])
-    _mark_companies(found, flags)
+        flags[i] = _name_role(text, found, i, heading=heading[i])
+    _mark_companies(found, flags, anywhere=context)
     _drop_lone_ordinary(text, found, flags)
     return flags
 
@@ -145,10 +166,15 @@ def _name_role(text: str, found: Sequence[Word], i: int, *, heading: bool) -> Ro
     return "person" if key in name_words() else "name"
 
 
-def _mark_companies(found: Sequence[Word], flags: list[Role | None]) -> None:
-    """ "Retro Fashion Inc": the capitalised words before a company ending belong to it."""
+def _mark_companies(found: Sequence[Word], flags: list[Role | None], *, anywhere: bool) -> None:
+    """ "Retro Fashion Inc": the capitalised words before a company ending belong to it.
+
+    A legal form makes a name of any words; a "Clinic" of words that are a name already, and
+    `anywhere`, in a context, of any capitals.
+    """
+    endings = _COMPANY | _VENUE if anywhere else _COMPANY
     for i, word in enumerate(found):
-        if i == 0 or word.key not in _COMPANY or not word.capital:
+        if i == 0 or word.key not in endings or not word.capital:
             continue
         start = i
         while (
@@ -159,7 +185,7 @@ def _mark_companies(found: Sequence[Word], flags: list[Role | None]) -> None:
         ):
             start -= 1
         legal = word.key in LEGAL_FORMS
-        if legal or any(flags[j] is not None for j in range(start, i)):
+        if start < i and (legal or anywhere or any(flags[j] is not None for j in range(start, i))):
             flags[start : i + 1] = ["organisation"] * (i + 1 - start)
 
 

@@ -50,6 +50,7 @@ _PERSONAL: Final = frozenset((
     "yours", "he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs",
 ))
 # fmt: on
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 _PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _DIGIT_LETTERS: Final = tuple(str.maketrans("0134578", f"o{i}eastb") for i in "il")
 """Digits that stand for letters, as in "Th0mp50n"."""
@@ -191,13 +192,12 @@ class Lexicon:
         if not numbers:
             return
         held = {digits for digits, _ in numbers}
-        spans = [(i, i + 1, w.key) for i, w in enumerate(found)]
+        spans = [(i, i + 1, w.key.rstrip(_LETTERS) or w.key) for i, w in enumerate(found)]
         spans += [span for span in joined(found, _LONGEST_WORD) if span[1] - span[0] <= 3]
-        for first, last, key in spans:
-            digits = key.rstrip("abcdefghijklmnopqrstuvwxyz") or key
+        for first, last, digits in spans:
             if digits not in held:
                 continue
-            ending = key[len(digits) :]
+            ending = found[first].key.removeprefix(digits) if last == first + 1 else ""
             near = {w.key for w in found[max(0, first - _NEAR) : last + _NEAR]}
             if ending:  # "47yo"
                 near.add(ending)

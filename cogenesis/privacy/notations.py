@@ -69,7 +69,13 @@ _WITH_SIGN: Final[tuple[tuple[Role, str], ...]] = (
     ("contact", r"(?<![\w@])@\w{2,}"),
 )
 _WITH_DIGIT: Final[tuple[tuple[Role, str], ...]] = (
-    ("contact", r"(?<!\w)\+?\(?\d(?:[\s()._/\u2010-\u2015-]{0,3}\d){6,}"),
+    (
+        "contact",  # a phone number; not a date such as 2024-03-12
+        (
+            r"(?<!\w)(?!\d{1,4}([./-])\d{1,2}\1\d{1,4}\b(?![\s./-]?\d))"
+            r"\+?\(?\d(?:[\s()._/\u2010-\u2015-]{0,3}\d){6,}"
+        ),
+    ),
     ("amount", r"[$€£¥₹]\s?\d[\d.,]*(?:\s?(?:k|m|bn|thousand|million|billion)\b)?"),
     ("amount", rf"\b\d[\d.,]*\s?(?:[€£$]|{_UNIT}\b)"),
     ("date", rf"\b{_MONTH}\s+(?:the\s+)?{_DAY}\b(?:,?\s+\d{{4}})?"),

@@ -27,6 +27,19 @@ _ENDINGS: Final = (
     ("ing", "e"),
 )
 
+# fmt: off
+_FOREIGN_PARTICLES: Final = frozenset((
+    "le", "les", "la", "un", "une", "des", "du", "de", "et", "pour", "avec", "dans", "sur",
+    "el", "los", "las", "una", "unos", "y", "que", "por", "para", "con", "mis", "del",
+    "der", "die", "das", "den", "dem", "und", "ein", "eine", "einen", "zu", "mit", "von", "ist",
+    "het", "een", "van", "voor", "aan", "mijn", "op",
+    "il", "lo", "gli", "di", "che", "della", "per", "mio", "al", "nel",
+    "os", "um", "uma", "em", "ao", "meus", "dos", "da",
+    "och", "att", "det", "som", "en", "av", "til", "og",
+))
+# fmt: on
+"""Little words of French, Spanish, German, Dutch, Italian, Portuguese, Scandinavian, a line each."""
+
 SensitiveKind = Literal["health", "sexuality", "religion", "politics", "money", "law"]
 
 
@@ -88,11 +101,16 @@ def ordinary(key: str) -> bool:
 def english_share(text: str) -> float:
     """Share of the words of a text that English dictionaries know, in [0, 1].
 
-    A word with accents counts as unknown: French "mère" is not English "mere".
+    A word with accents counts as unknown: French "mère" is not English "mere". English lists
+    know many foreign words, so a text with more little words of other languages than English
+    ones is none of English at all.
     """
     found = [w for w in words(text) if len(w.key) > 1 and not w.number]
     if not found:
         return 1.0
+    foreign = sum(w.key in _FOREIGN_PARTICLES for w in found)
+    if foreign >= 2 and foreign > sum(w.key in function_words() for w in found):
+        return 0.0
     known = sum(1 for w in found if w.raw.isascii() and (ordinary(w.key) or zipf(w.key) >= 4.0))
     return known / len(found)
 
