@@ -196,9 +196,9 @@ class Entries:
 
     def _add_named_word(self, word: Word, role: Role) -> None:
         key = word.key
-        if len(key) < 2 or key in public_names() or key in function_words():
+        if len(key) < 2 or key in public_names():
             return
-        if key in names() or not ordinary(key):
+        if key not in function_words() and (key in names() or not ordinary(key)):
             short = len(key) <= 3 and key not in names()
             (self.capital_keys if short else self.keys).setdefault(key, role)
         elif role == "person" and key in name_words():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from cogenesis.privacy.normal import Word, words
@@ -138,9 +139,12 @@ def _flag(text: str, found: Sequence[Word], *, context: bool, headings: bool) ->
     functional = function_words()
     flags: list[Role | None] = [None] * len(found)
     for i, word in enumerate(found):
-        if public[i] or len(word.key) < 2 or word.key in functional or word.number:
+        if public[i] or len(word.key) < 2 or word.number:
+            continue
+        if word.key in functional and not _may_be_will(text, word):
             continue
         flags[i] = _name_role(text, found, i, heading=heading[i])
+    _mark_surnames(text, found, flags)
     _mark_companies(found, flags, anywhere=context)
     _drop_lone_ordinary(text, found, flags)
     return flags
@@ -164,6 +168,16 @@ def _name_role(text: str, found: Sequence[Word], i: int, *, heading: bool) -> Ro
     if heading or _starts_sentence(text, found[i]):
         return None
     return "person" if key in name_words() else "name"
+
+
+def _mark_surnames(text: str, found: Sequence[Word], flags: list[Role | None]) -> None:
+    """ "Elena Stone" in a heading: a capital after a single listed name is a family name."""
+    for i, (first, second) in enumerate(pairwise(found)):
+        single = flags[i] == "person" and (i == 0 or flags[i - 1] is None)
+        if not single or first.key not in names() or not (first.capital and second.capital):
+            continue
+        if flags[i + 1] is None and content(second.key) and _adjacent(text, first, second):
+            flags[i + 1] = "person"
 
 
 def _mark_companies(found: Sequence[Word], flags: list[Role | None], *, anywhere: bool) -> None:
@@ -218,6 +232,11 @@ def _public_at(found: Sequence[Word]) -> list[bool]:
             if key in listed:
                 public[i : j + 1] = [True] * (j + 1 - i)
     return public
+
+
+def _may_be_will(text: str, word: Word) -> bool:
+    """Whether a function word can be a name: "ask Will", but not "Don't"."""
+    return word.capital and word.key in name_words() and text[word.end : word.end + 1] not in "'’"
 
 
 def _named_by_place(text: str, found: Sequence[Word], i: int) -> bool:

@@ -38,7 +38,7 @@ _FOREIGN_PARTICLES: Final = frozenset((
     "och", "att", "det", "som", "en", "av", "til", "og",
 ))
 # fmt: on
-"""Little words of French, Spanish, German, Dutch, Italian, Portuguese, Scandinavian, a line each."""
+"""Little words of French, Spanish, German, Dutch, Italian, Portuguese and Scandinavian."""
 
 SensitiveKind = Literal["health", "sexuality", "religion", "politics", "money", "law"]
 

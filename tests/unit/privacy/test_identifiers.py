@@ -118,6 +118,8 @@ def test_small_numbers_and_list_numbering_are_none(text: str) -> None:
         ("Ask Rose.", "Rose", "person"),
         ("Toast for Grace and Frank", "Grace", "person"),
         ("Grace's birthday", "Grace", "person"),
+        ("A Short Biography of Elena Stone", "Elena Stone", "person"),
+        ("please ask Will about the plan", "Will", "person"),
         ("an email to Rose Martinez", "Rose Martinez", "person"),
         ("a flyer for Retro Fashion Inc.", "Retro Fashion Inc", "organisation"),
         ("news from Quellwood Partners today", "Quellwood Partners", "organisation"),
