@@ -85,8 +85,10 @@ def release_body(body: Body[Released]) -> ReleasedBody:
     _check(body, key=None, generals=generals)
     allowed = ", ".join(dict.fromkeys(word for g in generals for word in g.allowed))
     sensitive = ", ".join(dict.fromkeys(word for g in generals for word in g.sensitive))
-    notes = (f"allowed by the user: {allowed}" if allowed else "",)
-    notes += (f"sensitive words in the topic: {sensitive}" if sensitive else "",)
+    notes = [
+        f"allowed by the user: {allowed}" if allowed else "",
+        f"sensitive words in the topic: {sensitive}" if sensitive else "",
+    ]
     return ReleasedBody(to_bytes(body), "; ".join(note for note in notes if note))
 
 
