@@ -12,8 +12,9 @@ Priority, first to last:
    `max_writings`, each at most half of what is left while another waits, cut at the end of a
    sentence if it is longer.
 
-An item is taken whole or left out; only past texts are cut. What is chosen keeps its
-order, except that the past text nearest to the instruction comes last, next to it.
+An item is taken whole or left out; only past texts are cut. Fields and activities keep their
+order. Of the past texts the nearest to the instruction comes first: as the last one, right
+before the task, the small demo model copied it in one of eight texts.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ class _Chooser:
             if fitting is not items[index]:
                 self._omit("writing", index, len(items), "shortened")
             taken.append(fitting)
-        return taken[::-1]
+        return taken
 
     def _fit(self, writing: Writing, limit: int) -> Writing | None:
         """The writing, or its beginning up to the end of a sentence, or None."""

@@ -81,7 +81,7 @@ def test_activities_leave_room_for_a_past_text() -> None:
     assert chosen.writings
 
 
-def test_the_nearest_writing_comes_last() -> None:
+def test_the_nearest_writing_comes_first() -> None:
     writings = [
         Writing("a", "about trains"),
         Writing("b", "about cats"),
@@ -149,7 +149,7 @@ def test_ten_megabytes_are_ranked_but_not_counted() -> None:
     begun = time.monotonic()
     chosen = select(context, "the words of 4321", count=count, room=4000, window=WINDOW)
     assert time.monotonic() - begun < 15  # 2 s when measured
-    assert chosen.writings[-1] is writings[4321]
+    assert chosen.writings[0] is writings[4321]
     assert counted < 100_000
 
 
