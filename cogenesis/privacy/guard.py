@@ -174,16 +174,13 @@ class Guard:
         if colon and _is_title(title):
             text = self._replace(title, self._identifiers)
             self._need_content(text, at_least=1)
+            self._need_short(text)
             return self._mint(text, "title")
         text = tidy(instruction)
         self._need_english(text)
         text = self._replace(text, self._private)
         self._need_content(text, at_least=MIN_CONTENT_WORDS)
-        if len(text) > MAX_GENERAL:
-            raise GuardRefusedError(
-                "no short general part can be made of so long an instruction: give one with "
-                "--general TEXT, or start the instruction with a title and a colon"
-            )
+        self._need_short(text)
         return self._mint(text, "derived")
 
     def inspect(self, text: str) -> tuple[Finding, ...]:
@@ -302,6 +299,14 @@ class Guard:
             raise GuardRefusedError(
                 "the guard's word lists are English and this does not look like it: it is "
                 "written on the device alone, unless you give --general TEXT in English"
+            )
+
+    @staticmethod
+    def _need_short(text: str) -> None:
+        if len(text) > MAX_GENERAL:
+            raise GuardRefusedError(
+                "no short general part can be made of so long an instruction: give one with "
+                "--general TEXT, or start the instruction with a title and a colon"
             )
 
     @staticmethod

@@ -173,7 +173,7 @@ class Lexicon:
                     return role
         if word.number and not word.key.isdigit():
             for digits in _DIGIT_LETTERS:
-                if (role := keys.get(word.key.translate(digits))) is not None:
+                if (role := self._role_inside(word.key.translate(digits))) is not None:
                     return role
         if len(word.key) > 5 and zipf(word.key) == 0.0 and not ordinary(word.key):
             return self._role_inside(word.key)
