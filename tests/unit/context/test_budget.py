@@ -90,11 +90,7 @@ def test_the_nearest_writing_comes_first() -> None:
     chosen = select(
         PrivateContext((), (), writings), "my cats", count=words, room=500, window=WINDOW
     )
-    assert [item.title for item in chosen.writings] == [
-        "a",
-        "c",
-        "b",
-    ]  # of equals the latest is nearest
+    assert [item.title for item in chosen.writings] == ["b", "c", "a"]  # of equals the latest
 
 
 def test_a_long_writing_is_cut_at_the_end_of_a_sentence() -> None:
