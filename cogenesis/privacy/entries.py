@@ -135,13 +135,12 @@ class Entries:
                 self._add_identifier(finding, words(finding.text))
         self._add_tokens(text)
         unique.update(w.key for w in found)
+        bases = [base(w.key) for w in found]
         for view in views(found):
-            for run in view:
-                self.runs.add(tuple(base(found[i].key) for i in run))
+            self.runs.update((bases[i], bases[j], bases[k]) for i, j, k in view)
+        small = [not w.raw[0].isupper() for w in found]
         self._small_pairs.update(
-            (base(left.key), base(right.key))
-            for left, right in pairwise(found)
-            if not left.capital and not right.capital
+            (bases[i], bases[i + 1]) for i in range(len(found) - 1) if small[i] and small[i + 1]
         )
 
     def _add_rare(self, key: str) -> None:
@@ -245,20 +244,28 @@ class Entries:
         self._small_pairs.clear()
 
 
-def views(found: Sequence[Word]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Every RUN content words in a row, as indices, in two views of what content is.
+Run = tuple[int, int, int]
+"""Where RUN words stand among the words of a text."""
+
+
+def views(found: Sequence[Word]) -> tuple[list[Run], list[Run]]:
+    """Every RUN content words in a row, in two views of what content is.
 
     The first passes over all function words and numbers, the second only over the bare ones;
     there at least two words must carry content by the first measure as well.
     """
-    telling = [content(w.key) and not w.key.isdigit() for w in found]
-    first = [i for i, told in enumerate(telling) if told]
-    bare = bare_words()
-    second = [i for i, w in enumerate(found) if w.key not in bare and len(w.key) > 1]
-    runs = [tuple(second[k : k + RUN]) for k in range(len(second) - RUN + 1)]
+    little, bare = function_words(), bare_words()
+    long = [(i, w.key) for i, w in enumerate(found) if len(w.key) > 1]
+    first = [i for i, key in long if key not in little and not key.isdigit()]
+    second = [i for i, key in long if key not in bare]
+    telling = set(first)
     return (
-        [tuple(first[k : k + RUN]) for k in range(len(first) - RUN + 1)],
-        [run for run in runs if sum(telling[i] for i in run) >= RUN - 1],
+        list(zip(first, first[1:], first[2:], strict=False)),
+        [
+            run
+            for run in zip(second, second[1:], second[2:], strict=False)
+            if len(telling.intersection(run)) >= RUN - 1
+        ],
     )
 
 

@@ -164,7 +164,9 @@ def _name_role(text: str, found: Sequence[Word], i: int, *, heading: bool) -> Ro
     if not capital:
         return None
     if not ordinary(key):
-        return None if sensitive(key) else "name"
+        if sensitive(key):
+            return None
+        return "person" if before in _RELATIONS else "name"
     if heading or _starts_sentence(text, found[i]):
         return None
     return "person" if key in name_words() else "name"

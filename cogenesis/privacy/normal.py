@@ -55,6 +55,8 @@ _LOOK_ALIKE_CAPITALS: Final = str.maketrans(
     "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϺАВЕКМНОРСТУХЅІЈԌԜՕՍ", "ABEZHIKMNOPTYXCMABEKMHOPCTYXSIJGWOU"
 )
 _ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]+")
+_NOT_PLAIN: Final = re.compile(r"[^\t\n\r\x20-\x7e\xa0‘’“”–—…•€£¥·]")
+"""Finds characters that may belong to a word, or hide in one, without being ASCII."""
 _ONE_TO_ONE: Final = re.compile(r"[^\t\n\r\x20-\x7e\xa0À-ɏ‘’“”–—…•€£¥·]")
 """Finds characters that `visible` must change; the others are written in one way only."""
 
@@ -152,7 +154,7 @@ def _words(text: str) -> tuple[Word, ...]:
     out: list[Word] = []
     offset = 0
     for line in text.splitlines(keepends=True):
-        if line.isascii() and line.rstrip("\r\n").isprintable():
+        if not _NOT_PLAIN.search(line):
             for m in _ASCII_WORD.finditer(line):
                 raw = m.group()
                 out.append(Word(offset + m.start(), offset + m.end(), raw.lower(), raw))

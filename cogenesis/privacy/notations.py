@@ -88,6 +88,8 @@ _WITH_DIGIT: Final[tuple[tuple[Role, str], ...]] = (
         rf"\b\d{{1,5}}[a-z]?,?\s+(?:{_NO_STREET}[\w'’]+\.?\s+){{1,4}}?{_STREET}\b\.?",
     ),
     ("address", r"\b(?:apt|apartment|suite|flat|unit|room|p\.?\s?o\.?\s?box)\.?\s?#?\d+\w*\b"),
+    ("address", rf"\b{_NO_STREET}[\w'’]+\s+(?:street|road|avenue|lane)\s+\d{{1,4}}[a-z]?\b"),
+    ("number", r"\b(?:[a-z]{1,5}-)+\d{3,}(?:-?\w{1,8})*\b"),
     ("number", r"\b\d{1,3}(?:[,.\s]\d{3})+\b"),
     ("number", r"(?!50/50\b)\d(?:[\s._/\u2010-\u2015-]?\d){3,}"),
     ("number", r"\b(?=\w*\d\w*\d\w*\d)(?=\w*[a-z])\w{5,}\b"),

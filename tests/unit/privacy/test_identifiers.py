@@ -75,6 +75,8 @@ def test_contact_notations(notation: str) -> None:
         ("2_0_2_3", "number"),
         ("٢٠٢٣", "number"),
         ("AB12345C", "number"),
+        ("ZX-48213-K", "number"),
+        ("Vine Road 8", "address"),
     ],
 )
 def test_other_notations(notation: str, role: str) -> None:
@@ -113,6 +115,7 @@ def test_small_numbers_and_list_numbering_are_none(text: str) -> None:
         ("my talk with Dr. Okafor", "Okafor", "person"),
         ("my talk with dr okafor", "okafor", "person"),
         ("a toast for my sister grace", "grace", "person"),
+        ("ask my boss Priyanka about it", "Priyanka", "person"),
         ("dear rose, thank you", "rose", "person"),
         ("please ask Rose about it", "Rose", "person"),
         ("Ask Rose.", "Rose", "person"),
