@@ -255,9 +255,11 @@ def views(found: Sequence[Word]) -> tuple[list[Run], list[Run]]:
     there at least two words must carry content by the first measure as well.
     """
     little, bare = function_words(), bare_words()
-    long = [(i, w.key) for i, w in enumerate(found) if len(w.key) > 1]
-    first = [i for i, key in long if key not in little and not key.isdigit()]
-    second = [i for i, key in long if key not in bare]
+    keys = [w.key for w in found]
+    first = [
+        i for i, key in enumerate(keys) if len(key) > 1 and key not in little and not key.isdigit()
+    ]
+    second = [i for i, key in enumerate(keys) if key not in bare]
     telling = set(first)
     return (
         list(zip(first, first[1:], first[2:], strict=False)),
