@@ -18,7 +18,8 @@ demo: $(STAMP)
 	$(BIN)/cogenesis demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests/integration
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

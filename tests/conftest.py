@@ -55,10 +55,10 @@ def _is_here(host: str) -> bool:
 def _package_files() -> list[str]:
     files = []
     frame: FrameType | None = sys._getframe(2)
+    prefix = f"{PACKAGE}{os.sep}"
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(PACKAGE):
-            files.append(path.relative_to(PACKAGE).as_posix())
+        if frame.f_code.co_filename.startswith(prefix):
+            files.append(frame.f_code.co_filename.removeprefix(prefix).replace(os.sep, "/"))
         frame = frame.f_back
     return files
 
