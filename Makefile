@@ -18,7 +18,7 @@ demo: $(STAMP)
 	$(BIN)/cogenesis demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/integration
 
 check: $(STAMP)

@@ -23,6 +23,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request; `send_*` are the ways to answer it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: 40 ms else
     server: _Server
 
     def send_json(
