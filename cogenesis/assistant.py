@@ -18,14 +18,31 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from cogenesis.context.budget import Window
 from cogenesis.context.private_context import PrivateContext
 from cogenesis.context.prompt import WRITING_SAMPLING, WritingPrompt, writing_prompt
-from cogenesis.errors import CloudError, GuardRefusedError, InputError, LedgerError, PrivacyError
+from cogenesis.errors import (
+    CloudError,
+    GuardRefusedError,
+    InputError,
+    LedgerError,
+    ModelError,
+    PrivacyError,
+)
+from cogenesis.events import (
+    Degraded,
+    Event,
+    Outlined,
+    Result,
+    Started,
+    Task,
+    Timing,
+    Token,
+)
 from cogenesis.models.protocol import CloudModel, DeviceModel, Message, Prompt, TokenIds, hang_up
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
@@ -38,8 +55,20 @@ from cogenesis.wire import Deadline
 if TYPE_CHECKING:
     from cogenesis.privacy.egress import Traffic
 
-Mode = Literal["auto", "sketch", "device"]
-CLOUD_DEADLINE_S: Final = 60.0
+__all__ = [
+    "Assistant",
+    "Degraded",
+    "Event",
+    "Outlined",
+    "Result",
+    "Started",
+    "Task",
+    "Timing",
+    "Token",
+    "general_instruction",
+    "lexicon_of",
+]
+
 ASSUMED_WINDOW: Final = 2048
 """Tokens, for a device model that does not tell its window."""
 
@@ -49,96 +78,26 @@ def lexicon_of(context: PrivateContext) -> Lexicon:
     return Lexicon(context.texts())
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What to write, with which context.
+def general_instruction(task: Task, guard: Guard) -> GeneralInstruction:
+    """What would leave in sketch mode: the same for a preview and for the real thing.
 
-    `general` replaces the derived general instruction; `allow` lets single identifiers
-    through. `seed` makes the text reproducible on one machine.
+    Raises:
+        InstructionError: the instruction is empty or too long.
+        GuardRefusedError: the guard refuses it for the cloud.
     """
-
-    instruction: str = field(repr=False)
-    context: PrivateContext = field(default_factory=PrivateContext)
-    mode: Mode = "auto"
-    general: str | None = field(default=None, repr=False)
-    allow: tuple[str, ...] = field(default=(), repr=False)
-    seed: int = 0
-    max_tokens: int = WRITING_SAMPLING.max_tokens
-    cloud_deadline_s: float = CLOUD_DEADLINE_S
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """What leaves (`general`, None if nothing), and what of the context the device reads.
-
-    `notes` says what did not fit the device model's window, without private text.
-    """
-
-    general: GeneralInstruction | None
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outlined:
-    """The cloud's outline has come."""
-
-    sketch: Sketch
-
-
-@dataclass(frozen=True, slots=True)
-class Degraded:
-    """The cloud's part is missing: the device model goes on alone. `reason` is one word."""
-
-    reason: str
-    message: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of the text. `weight` is the device model's share in it, from 0 to 1."""
-
-    text: str = field(repr=False)
-    weight: float = 1.0
-    source: Literal["device", "cloud", "both"] = "device"
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds from the call: to the first token, to the end; the cloud's and the device's
-    part before the first token; tokens a second after it.
-    """
-
-    first_token_s: float | None
-    total_s: float
-    tokens_per_s: float | None
-    sketch_s: float | None
-    reading_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A finished text with all that is known about how it came about."""
-
-    text: str = field(repr=False)
-    mode: Literal["sketch", "device"]
-    general: GeneralInstruction | None
-    sketch: Sketch | None
-    tokens: tuple[Token, ...]
-    notes: tuple[str, ...]
-    traffic: Traffic | None
-    timing: Timing
-    degraded: Degraded | None
-    stopped: bool = False
-
-
-Event = Started | Outlined | Degraded | Token | Result
+    guard.check_instruction(task.instruction)
+    if task.general is not None:
+        return guard.release(task.general)
+    return guard.derive(task.instruction)
 
 
 class Assistant:
     """Writes texts with one device model and, if there is one, a cloud model.
 
-    `traffic` tells what went through the cloud's egress. Not safe to use from several
-    threads at once: a device model has one mind.
+    `traffic` tells what went through the cloud's egress. `no_cloud` says why there is none
+    although the user named one (the ledger cannot be opened, say): texts are then written on
+    the device alone and say so. Not safe to use from several threads at once: a device model
+    has one mind.
     """
 
     def __init__(
@@ -147,8 +106,10 @@ class Assistant:
         *,
         cloud: CloudModel | None = None,
         traffic: Callable[[], Traffic] | None = None,
+        no_cloud: Degraded | None = None,
     ) -> None:
         self._device = device
+        self._no_cloud = no_cloud
         self._cloud = cloud
         self._traffic = traffic
         # Reading a large context takes a second a megabyte: keep the last few.
@@ -157,17 +118,6 @@ class Assistant:
     def guard(self, task: Task) -> Guard:
         """The guard that decides for this task."""
         return Guard(self._lexicon(task.context), allow=task.allow)
-
-    def preview(self, task: Task) -> GeneralInstruction | None:
-        """What would leave, None if nothing would. Sends nothing.
-
-        Raises:
-            GuardRefusedError: the guard refuses the instruction for the cloud.
-            InputError: the task cannot be carried out as it is.
-        """
-        if self._mode(task) == "device":
-            return None
-        return self._general(task, self.guard(task))
 
     def write(self, task: Task) -> Result:
         """Write the whole text. Raises as `stream` does."""
@@ -193,28 +143,33 @@ class Assistant:
     async def astream(
         self, task: Task, *, stop: threading.Event | None = None
     ) -> AsyncIterator[Event]:
-        """`stream` for asyncio: each step runs in a worker thread."""
+        """`stream` for asyncio: each step runs in a worker thread.
+
+        Cancelling it waits for the running step, which `stop` ends at the next token.
+        """
+        stop = stop or threading.Event()
         events = self.stream(task, stop=stop)
         end = object()
+        step: asyncio.Future[Event | object] | None = None
         try:
-            while (event := await asyncio.to_thread(next, events, end)) is not end:
-                yield event  # type: ignore[misc]  # `end` is left out by the test above
+            while True:
+                step = asyncio.ensure_future(asyncio.to_thread(next, events, end))
+                event = await asyncio.shield(step)
+                if event is end:
+                    return
+                yield cast(Event, event)
         finally:
-            await asyncio.to_thread(events.close)  # type: ignore[attr-defined]  # a generator
+            stop.set()
+            if step is not None:
+                await asyncio.wait([step])
+            await asyncio.to_thread(hang_up, events)
 
     # -- used by _Writing -------------------------------------------------------------------
 
     def _mode(self, task: Task) -> Literal["sketch", "device"]:
-        if task.mode == "sketch" and self._cloud is None:
+        if task.mode == "sketch" and self._cloud is None and self._no_cloud is None:
             raise InputError("sketch mode needs a cloud model: give --cloud-url URL")
         return "device" if task.mode == "device" or self._cloud is None else "sketch"
-
-    @staticmethod
-    def _general(task: Task, guard: Guard) -> GeneralInstruction:
-        guard.check_instruction(task.instruction)
-        if task.general is not None:
-            return guard.release(task.general)
-        return guard.derive(task.instruction)
 
 
 class _Writing:
@@ -233,9 +188,10 @@ class _Writing:
 
     def events(self) -> Iterator[Event]:
         general = self._released()
+        # Before anything is sent: an instruction that does not fit cannot become a text.
+        prompt = self._prompt()
         request = self._ask(general)
         try:
-            prompt = self._prompt()
             yield Started(general, prompt.notes)
             if self._degraded is not None:
                 yield self._degraded
@@ -255,9 +211,10 @@ class _Writing:
         task, assistant = self._task, self._assistant
         if assistant._mode(task) == "device":
             Guard(Lexicon(())).check_instruction(task.instruction)
+            self._degraded = None if task.mode == "device" else assistant._no_cloud
             return None
         try:
-            return assistant._general(task, assistant.guard(task))
+            return general_instruction(task, assistant.guard(task))
         except GuardRefusedError as error:
             if task.general is not None:
                 raise  # the user's own words: they decide how to say it
@@ -327,17 +284,31 @@ class _Writing:
         sampling = replace(WRITING_SAMPLING, seed=self._task.seed, max_tokens=self._task.max_tokens)
         tokens: list[Token] = []
         first_s: float | None = None
-        pieces = self._device.generate(self._device.encode(prompt.prompt), sampling)
-        try:
-            for piece in pieces:
-                if first_s is None:
-                    first_s = time.monotonic() - self._begun
-                tokens.append(Token(piece.text))
-                yield tokens[-1]
-                if self._stop.is_set():
-                    break
-        finally:
-            hang_up(pieces)
+        ids = self._device.encode(prompt.prompt)
+        # A text without a word is none: ask once more, with other noise.
+        for seed in (sampling.seed, sampling.seed + 1):
+            pieces = self._device.generate(ids, replace(sampling, seed=seed))
+            try:
+                for piece in pieces:
+                    if first_s is None:
+                        first_s = time.monotonic() - self._begun
+                    tokens.append(Token(piece.text))
+                    yield tokens[-1]
+                    if self._stop.is_set():
+                        break
+            except ModelError as error:
+                if not tokens:
+                    raise
+                # What is written is kept; the result says that its end is missing.
+                self._degraded = Degraded("device-failed", str(error))
+                self._stop.set()
+                yield self._degraded
+            finally:
+                hang_up(pieces)
+            if self._stop.is_set() or any(token.text.strip() for token in tokens):
+                break
+        else:
+            raise ModelError(f"{self._device.name} wrote nothing. Try another --seed or model")
         yield self._result(general, sketch, prompt, tuple(tokens), first_s)
 
     def _result(

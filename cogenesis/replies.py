@@ -12,6 +12,7 @@ import json
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,13 @@ _REASONS: dict[int, CloudReason] = {
 }
 
 
+_CONNECTED = {
+    "connection.connect_tcp.complete",
+    "connection.connect_unix_socket.complete",
+    "connection.start_tls.complete",
+}
+
+
 class ReplyError(Exception):
     """A server did not answer properly. `reason` is one word, `retry_after_s` a named wait."""
 
@@ -43,36 +51,69 @@ class ReplyError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Alarm:
-    """Ends a running reply at its deadline.
+class OpenSockets:
+    """The sockets of one HTTP client, known from the moment they connect."""
 
-    Timeouts of the HTTP library hold for each read alone and are fixed when the request
-    starts, so a server that sends a little and then stalls would get up to twice its time.
+    def __init__(self) -> None:
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """A trace extension of the HTTP library: called at every step of a request."""
+        if event in _CONNECTED:
+            with self._lock:
+                self._sockets.add(info["return_value"].get_extra_info("socket"))
+
+    def shut_down(self) -> None:
+        """Wake up whoever reads from them."""
+        with self._lock:
+            sockets = list(self._sockets)
+        for one in sockets:
+            _shut_down(one)
+
+
+class Alarm:
+    """Ends an exchange at its deadline, also if the server drips a byte a second.
+
+    Timeouts of the HTTP library hold for each read alone. Until the head of the reply is
+    there nobody can tell which of the client's sockets is ours, so all of them are shut:
+    they lead to the same server, which is the one that keeps us waiting.
     """
 
-    def __init__(self, deadline: Deadline | None) -> None:
+    def __init__(self, deadline: Deadline | None, sockets: OpenSockets) -> None:
         self._deadline = deadline
-        self._timer: threading.Timer | None = None
+        self._sockets = sockets
+        self._own: socket.socket | None = None
+        self._stack = contextlib.ExitStack()
         self.rang = False
 
+    def __enter__(self) -> Alarm:
+        if self._deadline is not None:
+            timer = threading.Timer(self._deadline.remaining(), self._ring)
+            timer.daemon = True
+            self._stack.enter_context(self._deadline.on_call_off(self._ring))
+            self._stack.callback(timer.cancel)
+            timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
     def watch(self, response: httpx2.Response) -> None:
-        """Start the clock on a reply that has begun."""
-        if self._deadline is None:
-            return
-        connection = response.extensions["network_stream"].get_extra_info("socket")
-        self._timer = threading.Timer(self._deadline.remaining(), self._ring, (connection,))
-        self._timer.daemon = True
-        self._timer.start()
+        """From here on, shut this reply's socket only."""
+        self._own = response.extensions["network_stream"].get_extra_info("socket")
 
-    def stop(self) -> None:
-        """Stop the clock. Safe to call twice, and without `watch`."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _ring(self, connection: socket.socket) -> None:
+    def _ring(self) -> None:
         self.rang = True
-        with contextlib.suppress(OSError):  # it may be closed already
-            connection.shutdown(socket.SHUT_RDWR)
+        if self._own is None:
+            self._sockets.shut_down()
+        else:
+            _shut_down(self._own)
+
+
+def _shut_down(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may be closed already
+        one.shutdown(socket.SHUT_RDWR)
 
 
 def check_status(response: httpx2.Response, deadline: Deadline | None) -> None:

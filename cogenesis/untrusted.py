@@ -31,7 +31,7 @@ def clean(text: str) -> str:
     them. Removal repeats until nothing is left to remove, so nested markers cannot
     rebuild one another.
     """
-    text = "".join(c for c in text if _keep(c))
+    text = "".join(c for c in text if visible(c))
     while True:
         cleaned = _MARKERS.sub(" ", text)
         if cleaned == text:
@@ -39,7 +39,8 @@ def clean(text: str) -> str:
         text = cleaned
 
 
-def _keep(char: str) -> bool:
+def visible(char: str) -> bool:
+    """Whether a character may be shown: no control, hidden or direction character."""
     if char in "\n\t\u200c\u200d":
         return True
     return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn"}

@@ -8,8 +8,10 @@ wire (`models.local_wire`) reaches a UNIX socket or loopback only. A cloud model
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Union
 
@@ -18,6 +20,9 @@ from cogenesis.privacy.released import PublicText, Released, Setting
 T = TypeVar("T", bound=str | Released)
 T_co = TypeVar("T_co", bound=str | Released, covariant=True)
 T_contra = TypeVar("T_contra", bound=str | Released, contravariant=True)
+
+_LONGEST_S = 7 * 86_400.0
+"""A week: the clocks of sockets and locks overflow with very large numbers."""
 
 MAX_REPLY_BYTES = 1_000_000
 """No honest reply of a text model is longer; a larger one is cut off and refused."""
@@ -43,20 +48,56 @@ Reply: TypeAlias = dict[str, Any]
 
 
 class Deadline:
-    """A point in time by which work must be done; passed down, never restarted."""
+    """A point in time by which work must be done; passed down, never restarted.
 
-    __slots__ = ("_at",)
+    It can be called off: then no time is left at once, and whoever waits by it wakes up.
+    """
+
+    __slots__ = ("_at", "_callbacks", "_called_off", "_lock")
 
     def __init__(self, seconds: float) -> None:
-        self._at = time.monotonic() + seconds
+        self._at = time.monotonic() + min(seconds, _LONGEST_S)
+        self._called_off = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
+        if self._called_off.is_set():
+            return 0.0
         return max(0.0, self._at - time.monotonic())
 
     def passed(self) -> bool:
         """Whether no time is left."""
         return self.remaining() <= 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not beyond the deadline."""
+        self._called_off.wait(min(seconds, self.remaining()))
+
+    def call_off(self) -> None:
+        """Leave no time from now on. Safe to call twice, from any thread."""
+        with self._lock:
+            self._called_off.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    @contextmanager
+    def on_call_off(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Within the block, `call_off` calls this too, from its own thread."""
+        with self._lock:
+            called_off = self._called_off.is_set()
+            if not called_off:
+                self._callbacks.append(callback)
+        if called_off:
+            callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
 
 
 class Wire(Protocol[T_contra]):
@@ -71,6 +112,15 @@ class Wire(Protocol[T_contra]):
     @property
     def server(self) -> str:
         """Where it leads, fit for a message: no secrets, no private path."""
+        ...
+
+    @property
+    def released_only(self) -> bool:
+        """Whether it carries nothing but released parts, and records it: the egress.
+
+        Adapters in the cloud's role refuse any other wire. Types cannot tell: a wire that
+        takes any text takes released text too.
+        """
         ...
 
     def get(self, endpoint: str, *, deadline: Deadline | None = None) -> Reply:

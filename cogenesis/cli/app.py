@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -53,8 +55,16 @@ def main() -> NoReturn:
     Anything else ends in a traceback of code lines without values: Python's own shows no
     local variables, and the message is cut off, since it may quote private text.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # clean up first
+    if sys.stdout is None:
+        sys.exit("error: standard output is closed: there is no place for the text")
     try:
         app(standalone_mode=True)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has gone; Python would complain again while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except CogenesisError as error:
         from rich.console import Console
 
@@ -62,6 +72,9 @@ def main() -> NoReturn:
         console.print("[bold red]error:[/]", end=" ")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        sys.stderr.write(f"error: cannot read or write: {error.strerror}\n")
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001  (the last line of defence against leaks)
         sys.stderr.write(_shown(error))
         sys.exit(1)

@@ -7,12 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from cogenesis.cli.models import fetch_model
+from cogenesis.errors import InputError
 from cogenesis.home import home
 from cogenesis.models import DeviceModel, LlamaCpp, LlamaServer, LocalWire
 from cogenesis.models.cloud_connection import CloudConnection, CloudKind
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint, Secret
 from cogenesis.privacy.ledger import Ledger
+
+CLOUD_KEY_ENV = "COGENESIS_CLOUD_KEY"
+DEVICE_KEY_ENV = "COGENESIS_DEVICE_KEY"
 
 
 def connect(
@@ -25,18 +29,20 @@ def connect(
 ) -> tuple[CloudConnection, Egress]:
     """A cloud model behind the egress; all is closed with `stack`. Sends nothing yet.
 
+    `key_env` names the environment variable with the API key; empty means no key.
+
     Raises:
+        InputError: a variable was named that is empty.
         EgressError: the address or the key cannot be used.
         LedgerError: the ledger cannot be opened, so nothing may be sent.
     """
-    key = os.environ.get(key_env)
+    key = os.environ.get(key_env) if key_env else None
+    if not key and key_env not in {"", CLOUD_KEY_ENV}:
+        raise InputError(f"the environment variable {key_env} is empty: put the API key in it")
     endpoint = CloudEndpoint.parse(url, Secret(key) if key else None)
     opened = stack.enter_context(Ledger.open(ledger or home() / "ledger.sqlite"))
     egress = stack.enter_context(Egress(endpoint, opened))
     return CloudConnection(egress, model, kind), egress
-
-
-DEVICE_KEY_ENV = "COGENESIS_DEVICE_KEY"
 
 
 def open_device(

@@ -70,7 +70,7 @@ def demo(
         _introduce(screen, assistant, task)
         result = run(assistant, task, screen, as_json=as_json)
         _show_sent(screen, assistant, task, result, ledger, before)
-    screen.say(f"The record stays in {ledger_path}: cogenesis ledger show --ledger FILE", "dim")
+    screen.say(f"The record stays: cogenesis ledger show --ledger '{ledger_path}'", "dim")
     screen.say(f"\n{STAND_INS}")
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from cogenesis.untrusted import clean
+from cogenesis.untrusted import clean, visible
 
 if TYPE_CHECKING:
     from cogenesis.assistant import Degraded, Result
@@ -79,7 +79,7 @@ class Screen:
 
     def piece(self, text: str) -> None:
         """A piece of the text itself, on stdout."""
-        self.out.out(_printable(text), end="", highlight=False)
+        self.out.out("".join(c for c in text if visible(c)), end="", highlight=False)
         self.out.file.flush()
 
     def summary(self, result: Result) -> None:
@@ -144,8 +144,3 @@ def preview_json(
         "refused": reason,
     }
     return json.dumps(fields, ensure_ascii=False)
-
-
-def _printable(text: str) -> str:
-    """A piece of generated text without what could steer a terminal."""
-    return "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cogenesis.errors import GuardRefusedError, InputError
+from cogenesis.errors import GuardRefusedError, InputError, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,11 @@ CloudKind = Literal["auto", "llama-server", "openai-chat", "openai-completion"]
 
 def write(
     instruction: Annotated[
-        str, typer.Argument(help="What to write, “general part: details”. - reads standard input.")
+        str,
+        typer.Argument(
+            help="What to write, “general part: details”. - reads standard input: other users "
+            "of this machine can see a command's arguments."
+        ),
     ],
     context: Annotated[
         Path | None,
@@ -99,7 +103,7 @@ def write(
 
       cogenesis write "Write an e-mail: ..." -c me.json --preview
     """
-    from cogenesis.assistant import Assistant, Task
+    from cogenesis.assistant import Assistant, Degraded, Task
     from cogenesis.cli.screen import Screen
 
     screen = Screen(quiet=quiet or as_json)
@@ -119,16 +123,19 @@ def write(
     with ExitStack() as stack:
         from cogenesis.cli.connect import connect, open_device
 
-        cloud, traffic = None, None
+        cloud, traffic, no_cloud = None, None, None
         if cloud_url is not None and mode != "device":
-            cloud, egress = connect(
-                stack, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger
-            )
-            traffic = lambda: egress.traffic  # noqa: E731
+            try:
+                cloud, egress = connect(
+                    stack, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger
+                )
+                traffic = lambda: egress.traffic  # noqa: E731
+            except LedgerError as error:
+                no_cloud = Degraded("ledger", f"nothing is sent: {error}")
         elif mode == "sketch":
             raise InputError("sketch mode needs a cloud model: give --cloud-url URL")
         model = open_device(stack, device, window=window, threads=threads, quiet=quiet or as_json)
-        assistant = Assistant(model, cloud=cloud, traffic=traffic)
+        assistant = Assistant(model, cloud=cloud, traffic=traffic, no_cloud=no_cloud)
         run(assistant, task, screen, as_json=as_json)
 
 
@@ -175,7 +182,7 @@ def run(assistant: Assistant, task: Task, screen: Screen, *, as_json: bool = Fal
         screen.piece("\n")
         screen.summary(result)
     if result.stopped:
-        screen.say("stopped; the text so far is above", "yellow")
+        screen.say("stopped: the text so far is above", "yellow")
         raise typer.Exit(STOPPED)
     return result
 
@@ -191,28 +198,24 @@ def _stop_once(stop: threading.Event) -> Callable[[int, object], None]:
 
 def _preview(task: Task, screen: Screen, *, as_json: bool) -> None:
     """What would leave: decided by the same guard as the real thing. No model is loaded."""
-    from cogenesis.assistant import lexicon_of
+    from cogenesis.assistant import general_instruction, lexicon_of
     from cogenesis.cli.screen import preview_json
     from cogenesis.privacy.guard import Guard
     from cogenesis.sketch.prompt import outline_prompt
 
     guard = Guard(lexicon_of(task.context), allow=task.allow)
-    guard.check_instruction(task.instruction)
     general: GeneralInstruction | None = None
-    prompt: Prompt[Released] | None = None
     refused: str | None = None
-    if task.mode != "device":
+    if task.mode == "device":
+        guard.check_instruction(task.instruction)
+    else:
         try:
-            general = (
-                guard.derive(task.instruction)
-                if task.general is None
-                else guard.release(task.general)
-            )
-            prompt = outline_prompt(general)
+            general = general_instruction(task, guard)
         except GuardRefusedError as error:
             if task.general is not None:
                 raise
             refused = str(error)
+    prompt = None if general is None else outline_prompt(general)
     sent = "" if prompt is None else _as_text(prompt)
     if as_json:
         typer.echo(preview_json(general, guard.inspect(task.instruction), sent, refused))

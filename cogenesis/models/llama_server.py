@@ -18,7 +18,7 @@ from cogenesis.models.chat_events import read_chat
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.llama_bodies import sampling_body, strings, template_body, tokenize_body
 from cogenesis.models.protocol import Capabilities, DeviceText, Piece, Prompt, Sampling, TokenIds
-from cogenesis.models.reply_reader import ReplyReader, ServerRole
+from cogenesis.models.reply_reader import ReplyReader, ServerRole, check_wire
 from cogenesis.privacy.released import PublicText, Released, public
 from cogenesis.wire import Deadline, Json, Reply, T, Text, Wire
 
@@ -69,6 +69,7 @@ class LlamaServer(Generic[T]):
     def __init__(
         self, wire: Wire[Any], *, role: ServerRole = "device", name: str | None = None
     ) -> None:
+        check_wire(wire, role)
         self._wire: Wire[T] = wire
         # Token ids and rendered templates are plain, so they go to a device only. The
         # overloads see to it that the wire of a device role takes plain text.

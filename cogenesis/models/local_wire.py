@@ -25,7 +25,7 @@ import httpx2
 
 from cogenesis.errors import CloudReason, EgressError, ModelError
 from cogenesis.privacy.released import Released
-from cogenesis.replies import Alarm, ReplyError, read_events, read_object
+from cogenesis.replies import Alarm, OpenSockets, ReplyError, read_events, read_object
 from cogenesis.wire import Body, Deadline, Reply, to_bytes
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -65,6 +65,7 @@ class LocalWire:
         self._server = server
         self._socket_path = socket_path
         self._closed = False
+        self._sockets = OpenSockets()
         self._client = _client(base_url, socket_path, headers, keep_alive=True)
         self._fresh = _client(base_url, socket_path, headers, keep_alive=False)
 
@@ -94,6 +95,11 @@ class LocalWire:
     def server(self) -> str:
         """Where it leads: an address on this device, or "the device model"."""
         return self._server
+
+    @property
+    def released_only(self) -> bool:
+        """Never: a device model may read everything."""
+        return False
 
     def __repr__(self) -> str:
         return f"LocalWire({self._server!r})"
@@ -151,32 +157,51 @@ class LocalWire:
         if self._socket_path is not None and not self._socket_path.exists():
             # The HTTP library would leave a socket open for the garbage collector.
             raise ModelError(self._nobody())
-        alarm = Alarm(deadline)
-        try:
-            response = self._send(method, endpoint, _encode(body), deadline)
+        with Alarm(deadline, self._sockets) as alarm:
             try:
-                alarm.watch(response)
-                yield response
-            finally:
-                alarm.stop()
-                response.close()
-            if alarm.rang:
-                raise ReplyError("timeout", "")
-        except ReplyError as error:
-            raise self._as_model_error(error) from None
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
-            late = alarm.rang or isinstance(error, httpx2.TimeoutException)
-            raise ModelError(self._broken(error, late=late)) from None
+                response = self._send(method, endpoint, _encode(body), deadline)
+                try:
+                    alarm.watch(response)
+                    yield response
+                finally:
+                    response.close()
+                if alarm.rang:
+                    raise ReplyError("timeout", "")
+            except ReplyError as error:
+                raise self._as_model_error(error) from None
+            except (httpx2.TransportError, httpx2.DecodingError) as error:
+                late = alarm.rang or isinstance(error, httpx2.TimeoutException)
+                raise ModelError(self._broken(error, late=late)) from None
 
     def _send(
         self, method: str, endpoint: str, content: bytes | None, deadline: Deadline | None
     ) -> httpx2.Response:
         try:
-            return _open(self._client, method, endpoint, content, deadline)
+            return self._open(self._client, method, endpoint, content, deadline)
         except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
             # llama.cpp closes a kept-alive connection after a streamed reply, sometimes
             # just as we reuse it. No byte of an answer has come, so ask once more.
-            return _open(self._fresh, method, endpoint, content, deadline)
+            return self._open(self._fresh, method, endpoint, content, deadline)
+
+    def _open(
+        self,
+        client: httpx2.Client,
+        method: str,
+        endpoint: str,
+        content: bytes | None,
+        deadline: Deadline | None,
+    ) -> httpx2.Response:
+        left = IDLE_TIMEOUT_S if deadline is None else deadline.remaining()
+        if left <= 0.0:
+            raise ReplyError("timeout", "no time was left")
+        request = client.build_request(
+            method,
+            endpoint,
+            content=content,
+            timeout=httpx2.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S)),
+            extensions={"trace": self._sockets.trace},
+        )
+        return client.send(request, stream=True)
 
     def _as_model_error(self, error: ReplyError) -> ModelError:
         text = str(error)
@@ -221,21 +246,6 @@ def _client(
         trust_env=False,
         follow_redirects=False,
     )
-
-
-def _open(
-    client: httpx2.Client,
-    method: str,
-    endpoint: str,
-    content: bytes | None,
-    deadline: Deadline | None,
-) -> httpx2.Response:
-    left = IDLE_TIMEOUT_S if deadline is None else deadline.remaining()
-    if left <= 0.0:
-        raise ReplyError("timeout", "no time was left")
-    timeout = httpx2.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S))
-    request = client.build_request(method, endpoint, content=content, timeout=timeout)
-    return client.send(request, stream=True)
 
 
 def _encode(body: Body[str | Released] | None) -> bytes | None:

@@ -16,7 +16,7 @@ from cogenesis.models.chat_events import read_chat
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.llama_bodies import messages_of, strings
 from cogenesis.models.protocol import Capabilities, Piece, Prompt, Sampling, TokenIds
-from cogenesis.models.reply_reader import ReplyReader, ServerRole
+from cogenesis.models.reply_reader import ReplyReader, ServerRole, check_wire
 from cogenesis.privacy.released import Setting
 from cogenesis.wire import Deadline, Json, Reply, T, Text, Wire
 
@@ -71,6 +71,7 @@ class OpenAIChat(Generic[T]):
             role: whose errors it raises: `CloudError` for a cloud, else `ModelError`.
             form: "completion" for a base model, which has no chat template.
         """
+        check_wire(wire, role)
         self._wire = wire
         self._model = model
         self._form: Form = form

@@ -167,8 +167,8 @@ DeviceModel = Model[DeviceText]
 CloudModel = Model[Released]
 
 
-def hang_up(pieces: Iterator[Piece]) -> None:
-    """Stop a model that may still be writing: close the generator, if it is one."""
-    close = getattr(pieces, "close", None)
+def hang_up(steps: Iterator[object]) -> None:
+    """Stop what may still be writing: close the generator, if it is one."""
+    close = getattr(steps, "close", None)
     if close is not None:
         close()

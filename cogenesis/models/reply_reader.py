@@ -9,9 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cogenesis.errors import CloudError, CloudReason, ModelError
+from cogenesis.errors import CloudError, CloudReason, EgressError, ModelError
+from cogenesis.wire import Wire
 
 ServerRole = Literal["device", "cloud"]
+
+
+def check_wire(wire: Wire[Any], role: ServerRole) -> None:
+    """Refuse a cloud model on any wire but the egress, also one on this device's address.
+
+    Raises:
+        EgressError: the wire would send what was not released, or without a record.
+    """
+    if role == "cloud" and not wire.released_only:
+        raise EgressError("a cloud model is reached through the egress only")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
 from cogenesis.privacy.released import Released
 from cogenesis.privacy.released_body import ReleasedBody, release_body
-from cogenesis.replies import Alarm, ReplyError, read_events, read_object
+from cogenesis.replies import Alarm, OpenSockets, ReplyError, read_events, read_object
 from cogenesis.wire import Body, Deadline, Reply
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -100,6 +100,7 @@ class Egress:
         self._attempts = attempts
         self._first_wait_s = first_wait_s
         self._closed = False
+        self._sockets = OpenSockets()
         self._client = httpx2.Client(
             headers={"user-agent": "cogenesis", "accept-encoding": "identity", "accept": "*/*"},
             verify=_tls() if endpoint.base.startswith("https") else _trust_nobody(),
@@ -114,6 +115,11 @@ class Egress:
     def server(self) -> str:
         """The cloud's host and port."""
         return self._endpoint.host
+
+    @property
+    def released_only(self) -> bool:
+        """Always: that is what it is for."""
+        return True
 
     @property
     def traffic(self) -> Traffic:
@@ -203,6 +209,7 @@ class Egress:
             ),
             wait=wait,
             stop=give_up,
+            sleep=deadline.wait,
             reraise=True,
         )
         attempt = 0
@@ -228,26 +235,26 @@ class Egress:
         row = self._ledger.append(self._entry(endpoint, request, content, attempt))
         self._count(endpoint, len(content.data))
         begun, outcome, received = time.monotonic(), Outcome(error="cancelled"), 0
-        alarm = Alarm(deadline)
         response: httpx2.Response | None = None
         try:
-            response = self._client.send(request, stream=True)
-            outcome = Outcome(status=response.status_code)
-            alarm.watch(response)
-            yield response
-            if alarm.rang:
-                raise ReplyError("timeout", "the server took longer than the deadline")
+            with Alarm(deadline, self._sockets) as alarm:
+                try:
+                    response = self._client.send(request, stream=True)
+                    outcome = Outcome(status=response.status_code)
+                    alarm.watch(response)
+                    yield response
+                    if alarm.rang:
+                        raise ReplyError("timeout", "the server took longer than the deadline")
+                except (httpx2.TransportError, httpx2.DecodingError) as error:
+                    failure = self._broken(error, late=alarm.rang, begun=response is not None)
+                    outcome = Outcome(error=failure.reason)
+                    raise failure from None
         except ReplyError as error:
             outcome = Outcome(status=response.status_code if response else None, error=error.reason)
             raise CloudError(
                 error.reason, f"{self.server}: {error}", retry_after_s=error.retry_after_s
             ) from None
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
-            failure = self._broken(error, late=alarm.rang, begun=response is not None)
-            outcome = Outcome(error=failure.reason)
-            raise failure from None
         finally:
-            alarm.stop()
             if response is not None:
                 received = response.num_bytes_downloaded
                 response.close()
@@ -273,6 +280,7 @@ class Egress:
             content=content.data or None,
             headers=headers,
             timeout=httpx2.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S)),
+            extensions={"trace": self._sockets.trace},
         )
 
     def _entry(

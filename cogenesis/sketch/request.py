@@ -21,8 +21,7 @@ ASKS: Final = 2
 class SketchRequest:
     """An outline on its way. Starts at once, in a thread of its own.
 
-    The thread only reads released text. It ends by itself at the deadline; `cancel` makes it
-    end at the next piece that the cloud sends.
+    The thread only reads released text. It ends at the deadline at the latest.
     """
 
     def __init__(
@@ -63,8 +62,9 @@ class SketchRequest:
         return self._sketch
 
     def cancel(self) -> None:
-        """Stop listening to the cloud."""
+        """Hang up, wherever the request is: nothing more is sent."""
         self._cancelled.set()
+        self._deadline.call_off()
 
     def _run(self) -> None:
         try:
@@ -79,6 +79,8 @@ class SketchRequest:
 
     def _ask(self) -> Sketch | None:
         for ask in range(ASKS):
+            if self._cancelled.is_set():
+                return None
             self.asks = ask + 1
             sampling = replace(self._sampling, seed=self._sampling.seed + ask)
             reply = self._reply(sampling)

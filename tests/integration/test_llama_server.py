@@ -30,6 +30,7 @@ class Noting:
     def __init__(self, wire: Wire[Released]) -> None:
         self._wire = wire
         self.server = wire.server
+        self.released_only = True
         self.sent: list[tuple[str, bytes]] = []
 
     def get(self, endpoint: str, *, deadline: Deadline | None = None) -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +25,25 @@ from cogenesis.assistant import (
 )
 from cogenesis.context.private_context import Activity, PrivateContext, ProfileField, Writing
 from cogenesis.demo import DEMO_INSTRUCTION, demo_person
-from cogenesis.errors import CloudError, GuardRefusedError, InputError, InstructionError, ModelError
+from cogenesis.errors import (
+    CloudError,
+    EgressError,
+    GuardRefusedError,
+    InputError,
+    InstructionError,
+    ModelError,
+)
 from cogenesis.models.cloud_connection import CloudConnection
+from cogenesis.models.llama_server import LlamaServer
+from cogenesis.models.local_wire import LocalWire
+from cogenesis.models.openai_chat import OpenAIChat
+from cogenesis.models.protocol import hang_up
 from cogenesis.models.scripted import ScriptedModel
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.ledger import Ledger
+from cogenesis.privacy.released import Setting
 from cogenesis.wire import Deadline
 from tests.unit.models.loopback import Handler, Loopback
 
@@ -206,11 +219,98 @@ def test_impossible_instructions(instruction: str, mode: Any) -> None:
         Assistant(device(), cloud=cloud(OUTLINE)).write(task(instruction, mode=mode))
 
 
-def test_a_failing_device_model_is_an_error_and_ends_the_request() -> None:
-    outliner = cloud(OUTLINE)
-    broken = ScriptedModel([TEXT], fail=ModelError("out of memory"), fail_at=1)
+def test_a_device_model_that_fails_before_the_first_word_is_an_error() -> None:
+    broken = ScriptedModel([TEXT], fail=ModelError("out of memory"), fail_at=0)
     with pytest.raises(ModelError, match="out of memory"):
-        Assistant(broken, cloud=outliner).write(task())
+        Assistant(broken, cloud=cloud(OUTLINE)).write(task())
+
+
+def test_a_device_model_that_fails_in_mid_text_keeps_what_is_written() -> None:
+    broken = ScriptedModel([TEXT], fail=ModelError("out of memory"), fail_at=2)
+    result = Assistant(broken).write(task())
+    assert result.stopped
+    assert TEXT.startswith(result.text)
+    assert len(result.tokens) == 2
+    assert result.degraded is not None
+    assert result.degraded.reason == "device-failed"
+
+
+def test_an_empty_text_is_asked_for_once_more() -> None:
+    writer = ScriptedModel(["", TEXT])
+    assert Assistant(writer).write(task()).text == TEXT
+    with pytest.raises(ModelError, match="wrote nothing"):
+        Assistant(ScriptedModel(["", " \n", TEXT])).write(task())
+
+
+def test_nothing_is_asked_if_no_text_can_come() -> None:
+    outliner = cloud(OUTLINE)
+    long = "Write a note: " + "word " * 2_000
+    with pytest.raises(InstructionError, match="does not fit"):
+        Assistant(device(context_tokens=2048), cloud=outliner).write(task(long))
+    assert outliner.asked == []
+
+
+def test_closing_hangs_up_on_the_cloud_and_ends_its_retries(tmp_path: Path) -> None:
+    def answer(handler: Handler) -> None:
+        handler.send_json({}, 503)
+
+    with (
+        Loopback(answer) as server,
+        Ledger.open(tmp_path / "l.sqlite") as ledger,
+        Egress(CloudEndpoint.parse(server.url), ledger, first_wait_s=0.3) as egress,
+    ):
+        assistant = Assistant(device(), cloud=CloudConnection(egress, "some-model"))
+        events = assistant.stream(task())
+        next(events)
+        while not server.asked:
+            time.sleep(0.01)
+        hang_up(events)
+        asked = len(server.asked)
+        time.sleep(0.8)
+        assert len(server.asked) == asked
+
+
+def test_cancelling_the_async_iterator_stops_the_model() -> None:
+    writer = ScriptedModel(["word " * 500], piece_s=0.01)
+
+    async def read() -> None:
+        async for _ in Assistant(writer).astream(task()):
+            pass
+
+    async def impatient() -> None:
+        await asyncio.wait_for(read(), 0.4)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(impatient())
+    assert 0 < writer.written < 100
+
+
+def test_a_cloud_that_cannot_be_used_is_named_in_the_result() -> None:
+    assistant = Assistant(device(), no_cloud=Degraded("ledger", "nothing is sent: locked"))
+    for mode in ("auto", "sketch"):
+        result = assistant.write(task(mode=mode))
+        assert result.degraded is not None
+        assert (result.degraded.reason, result.text) == ("ledger", TEXT)
+    assert assistant.write(task(mode="device")).degraded is None
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_tokens": 0}, {"max_tokens": -1}, {"cloud_deadline_s": math.inf}]
+)
+def test_impossible_settings(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        task(**options)
+
+
+@pytest.mark.parametrize("adapter", [OpenAIChat, LlamaServer])
+def test_a_cloud_model_is_reached_through_the_egress_only(adapter: Any) -> None:
+    """Also on this device's own address: a tunnel may lead anywhere."""
+    settings = {"model": Setting.of("x")} if adapter is OpenAIChat else {}
+    with (
+        LocalWire.loopback("http://127.0.0.1:9") as wire,
+        pytest.raises(EgressError, match="egress only"),
+    ):
+        adapter(wire, role="cloud", **settings)
 
 
 def test_stopping_keeps_what_is_written() -> None:
@@ -233,7 +333,7 @@ def test_closing_the_iterator_stops_the_model() -> None:
     for event in events:
         if isinstance(event, Token):
             break
-    events.close()  # type: ignore[attr-defined]  # a generator
+    hang_up(events)
     assert writer.written < 10
 
 

@@ -71,10 +71,16 @@ def test_a_preview_for_people_marks_and_says_that_nothing_was_sent(run: Run) -> 
     assert "Leaves:" in done.err
 
 
-def test_sensitive_words_of_the_topic_are_named(run: Run) -> None:
-    done = run("write", "A letter about my divorce: to Anselm", "--preview", "--json")
-    assert done.json["sensitive"] == ["divorce"]
-    assert "divorce" in run("write", "A letter about my divorce: to Anselm", "--preview").err
+def test_sensitive_words_leave_only_by_general_and_are_named(run: Run) -> None:
+    instruction = "A letter about my divorce: to Anselm"
+    titled = run("write", instruction, "--preview", "--json").json
+    assert titled["general_instruction"] == "A letter about something personal"
+    assert titled["sensitive"] == []
+    given = ("write", instruction, "--general", "A letter about my divorce", "--preview")
+    done = run(*given, "--json").json
+    assert done["general_instruction"] == "A letter about my divorce"
+    assert done["sensitive"] == ["divorce"]
+    assert "with sensitive words: divorce" in run(*given).err
 
 
 def test_a_refused_instruction_says_so_in_the_preview(run: Run) -> None:
@@ -150,6 +156,14 @@ def test_cloud_addresses_are_checked_before_anything_is_loaded(
     assert done.code == code
     assert "error:" in done.err
     assert "secret" not in done.err
+
+
+def test_a_named_key_that_is_not_set_is_a_mistake(run: Run) -> None:
+    done = run(
+        "write", "A note: x", "--cloud-url", "http://127.0.0.1:9", "--cloud-key-env", "NO_KEY"
+    )
+    assert done.code == 2
+    assert "NO_KEY" in done.err
 
 
 def test_sketch_mode_needs_a_cloud(run: Run) -> None:

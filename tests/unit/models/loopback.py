@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from cogenesis.models.local_wire import LocalWire
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -127,3 +129,11 @@ class Loopback:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class ReleasedWire(LocalWire):
+    """Stands in for the egress where an adapter's reading is tested, not what it may send."""
+
+    @property
+    def released_only(self) -> bool:
+        return True

@@ -14,7 +14,7 @@ from cogenesis.models.local_wire import LocalWire
 from cogenesis.models.protocol import DeviceText, Message, Piece, Prompt, Sampling, TokenIds
 from cogenesis.privacy.released import Released, public
 from cogenesis.wire import Deadline
-from tests.unit.models.loopback import Handler, Loopback
+from tests.unit.models.loopback import Handler, Loopback, ReleasedWire
 
 PROMPT: Prompt[DeviceText] = Prompt(
     messages=(Message("system", ("Be kind.",)), Message("user", ("Hello", ", you"))),
@@ -80,7 +80,7 @@ def _device(llama: FakeLlama) -> Iterator[tuple[LlamaServer[DeviceText], Loopbac
 def _cloud(llama: FakeLlama) -> Iterator[tuple[LlamaServer[Released], Loopback]]:
     with (
         Loopback(llama) as server,
-        LlamaServer(LocalWire.loopback(server.url), role="cloud", name="c") as model,
+        LlamaServer(ReleasedWire.loopback(server.url), role="cloud", name="c") as model,
     ):
         yield model, server
 
@@ -204,7 +204,7 @@ def test_every_fault_of_a_stream_has_an_error(fault: str, role: Literal["device"
     llama.template = ""
     llama.complete = _faults()[fault]
     with Loopback(llama) as server:
-        wire = LocalWire.loopback(server.url)
+        wire = ReleasedWire.loopback(server.url)
         model: LlamaServer[Any] = (
             LlamaServer(wire) if role == "device" else LlamaServer(wire, role="cloud")
         )

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from cogenesis.errors import CloudError, ModelError
-from cogenesis.models.local_wire import LocalWire
 from cogenesis.models.openai_chat import OpenAIChat
 from cogenesis.models.protocol import Message, Prompt, Sampling, TokenIds
 from cogenesis.privacy.released import Released, Setting, public
 from cogenesis.replies import ReplyError
 from cogenesis.wire import Body, Deadline, Reply
-from tests.unit.models.loopback import Handler, Loopback
+from tests.unit.models.loopback import Handler, Loopback, ReleasedWire
 
 PROMPT: Prompt[Released] = Prompt(
     messages=(Message("system", (public("Be brief."),)), Message("user", (public("A list"),))),
@@ -28,8 +27,9 @@ class CloudWire:
     """A stand-in for the egress: the same server, and its errors are a cloud's."""
 
     def __init__(self, url: str) -> None:
-        self._wire = LocalWire.loopback(url)
+        self._wire = ReleasedWire.loopback(url)
         self.server = "cloud.example"
+        self.released_only = True
         self.refusals: list[ReplyError] = []
 
     def get(self, endpoint: str, *, deadline: Deadline | None = None) -> Reply:
@@ -72,7 +72,7 @@ def _write(*events: object) -> Callable[[Handler], None]:
 def _texts(answer: Callable[[Handler], None], **settings: Any) -> list[str]:
     with (
         Loopback(answer) as server,
-        OpenAIChat(LocalWire.loopback(server.url), model=NAME, **settings) as model,
+        OpenAIChat(ReleasedWire.loopback(server.url), model=NAME, **settings) as model,
     ):
         return [piece.text for piece in model.generate(PROMPT, SAMPLING)]
 
@@ -90,7 +90,7 @@ def test_an_answer_in_one_object() -> None:
 def test_a_completion_of_a_base_model() -> None:
     answer = _write({"choices": [{"text": "- one", "finish_reason": "stop"}]})
     with Loopback(answer) as server:
-        with OpenAIChat(LocalWire.loopback(server.url), model=NAME, form="completion") as model:
+        with OpenAIChat(ReleasedWire.loopback(server.url), model=NAME, form="completion") as model:
             assert not model.capabilities.chat
             assert [piece.text for piece in model.generate(PROMPT, SAMPLING)] == ["- one"]
         asked = server.asked[0]
@@ -101,7 +101,7 @@ def test_a_completion_of_a_base_model() -> None:
 
 def test_what_a_chat_request_says() -> None:
     with Loopback(_write(_chunk("a", "stop"))) as server:
-        with OpenAIChat(LocalWire.loopback(server.url), model=NAME) as model:
+        with OpenAIChat(ReleasedWire.loopback(server.url), model=NAME) as model:
             list(model.generate(PROMPT, SAMPLING))
         asked = server.asked[0]
     assert asked.path == "/v1/chat/completions"
@@ -192,7 +192,7 @@ def test_the_plain_way_is_tried_once_only() -> None:
 
 
 def test_token_level_calls_say_that_it_serves_sketch_mode() -> None:
-    with OpenAIChat(LocalWire.loopback("http://127.0.0.1:9"), model=NAME) as model:
+    with OpenAIChat(ReleasedWire.loopback("http://127.0.0.1:9"), model=NAME) as model:
         ids = TokenIds((1,))
         for call in (
             lambda: model.encode(PROMPT),
@@ -218,7 +218,7 @@ def test_token_level_calls_say_that_it_serves_sketch_mode() -> None:
 def test_probe_reads_the_window_where_it_is_told(models: object, window: int | None) -> None:
     with (
         Loopback(lambda handler: handler.send_json(models)) as server,
-        OpenAIChat(LocalWire.loopback(server.url), model=NAME) as model,
+        OpenAIChat(ReleasedWire.loopback(server.url), model=NAME) as model,
     ):
         assert model.probe().context_tokens == window
         assert (model.capabilities.ids, model.capabilities.logprobs) == (False, 0)
@@ -249,7 +249,7 @@ def test_closing_the_iterator_closes_the_connection() -> None:
 
     with (
         Loopback(answer) as server,
-        OpenAIChat(LocalWire.loopback(server.url), model=NAME) as model,
+        OpenAIChat(ReleasedWire.loopback(server.url), model=NAME) as model,
     ):
         pieces = model.generate(PROMPT, SAMPLING)
         next(pieces)

@@ -319,6 +319,47 @@ def test_the_deadline_holds_for_a_silent_and_for_a_dripping_server(
     assert 0.25 < time.monotonic() - begun < 2
 
 
+def test_the_deadline_holds_for_a_head_that_drips(ledger: Ledger) -> None:
+    done = threading.Event()
+
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not done.is_set():
+            handler.wfile.write(b"x-more: please wait\r\n")
+            done.wait(0.05)
+        handler.drop()
+
+    with Loopback(answer) as server, egress(server, ledger) as out:
+        for _ in range(2):  # on a new connection, and after one was shut
+            begun = time.monotonic()
+            with pytest.raises(CloudError) as failed:
+                out.get("/props", deadline=Deadline(0.3))
+            assert failed.value.reason == "timeout"
+            assert 0.25 < time.monotonic() - begun < 2
+        done.set()
+    assert len(list(ledger.entries())) == 2
+
+
+def test_calling_a_deadline_off_ends_a_request_that_waits(ledger: Ledger) -> None:
+    done = threading.Event()
+    deadline = Deadline(30)
+
+    def answer(handler: Handler) -> None:
+        deadline.call_off()
+        done.wait(5)
+        handler.drop()
+
+    with Loopback(answer) as server, egress(server, ledger) as out:
+        begun = time.monotonic()
+        with pytest.raises(CloudError):
+            out.post(CHAT, BODY, deadline=deadline)
+        done.set()
+        assert time.monotonic() - begun < 2
+        with pytest.raises(CloudError):
+            out.post(CHAT, BODY, deadline=deadline)
+    assert len(server.asked) == 1
+
+
 def test_nobody_there(ledger: Ledger) -> None:
     with Loopback(reply_ok) as gone:
         url = gone.url
