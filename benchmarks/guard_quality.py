@@ -43,6 +43,7 @@ class Tally:
     unchanged: int = 0
     changed: int = 0
     refused: int = 0
+    as_title: int = 0
     roles: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     shown: list[str] = field(default_factory=list)
@@ -57,12 +58,13 @@ class Tally:
             self.reasons[_reason(error)] += 1
             self.shown.append(f"{expected}\n  refused: {_reason(error)}")
             return
+        self.as_title += minted.source == "title"
         if minted.text == expected:
             self.unchanged += 1
             return
         self.changed += 1
         found = (
-            guard.lexicon.identifiers(expected)
+            [*guard.lexicon.identifiers(expected), *guard.lexicon.sensitive(expected)]
             if minted.source == "title"
             else guard.inspect(expected)
         )
@@ -75,6 +77,7 @@ class Tally:
             "unchanged": self.unchanged,
             "changed": self.changed,
             "refused": self.refused,
+            "as_title": self.as_title,
             "changed_with": dict(self.roles.most_common()),
             "refused_because": dict(self.reasons.most_common()),
         }

@@ -4,16 +4,21 @@ It either mints a `GeneralInstruction` or refuses; there is no third way, and an
 inside it is a refusal. What it may release is DESIGN section 6:
 
 * identifiers never, whoever typed them, unless the user allowed that very word;
-* sensitive words only where the user typed them in the general part (the title, or
-  `--general`), and then every preview names them;
-* any other word that the user typed in the general part is a topic word and may leave;
-* from an instruction without a general part, only words that are neither of the above nor
+* sensitive words only where the user gave the general part by itself (`--general`), or
+  allowed that very word; then `.sensitive` lists them and every preview names them;
+* any other word that the user typed in the general part (`--general`, or the title before
+  the first ": ") is a topic word and may leave;
+* from an instruction without a title, only words that are neither of the above nor
   rare words or runs of the context; plain role words stand in for the rest. Words that no
   dictionary knows and the frequency list hardly does are taken for names there;
 * letters that are not Latin never: the rules cannot read them.
 
-Not covered: what the general topic itself tells ("my divorce" is a topic), paraphrase, and
-everything that `lexicon`, `identifiers` and `normal` list as not covered.
+What counts as a title is settled in `privacy.title`, strictly: nobody has to look at it
+before it leaves.
+
+Not covered: what the general topic itself tells (`--general "My divorce"` is a topic),
+paraphrase, and everything that `title`, `lexicon`, `identifiers`, `notations` and `normal`
+list as not covered.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from cogenesis.privacy.released import (
     PublicText,
     Role,
 )
+from cogenesis.privacy.title import is_title
 from cogenesis.privacy.words import (
     base,
     content,
@@ -61,9 +67,6 @@ UNKNOWN_BELOW: Final = 3.0
 
 Source = Literal["given", "title", "derived"]
 
-_GREETINGS: Final = frozenset({"dear", "hi", "hello", "hey", "note", "subject", "ps", "task"})
-"""Words before a colon that do not make what stands there a title."""
-
 _ROLE_WORDS: Final[dict[Role, str]] = {
     "person": "someone",
     "organisation": "an organisation",
@@ -86,7 +89,10 @@ _ROLE_WORDS: Final[dict[Role, str]] = {
 _ROLE_KEYS: Final = frozenset(w.key for text in _ROLE_WORDS.values() for w in words(text))
 _EMPTY: Final = re.compile(r"\(\s*\)|\[\s*\]|\s+(?=[.,;!?](?:\s|$))")
 """What a removed number leaves behind."""
-_ARTICLES: Final = ("the ", "a ", "an ", "The ", "A ", "An ")
+_DETERMINERS: Final = tuple(
+    form + " " for word in ("the", "a", "an", "my", "our", "your") for form in (word, word.title())
+)
+"""Role words bring their own: "about my divorce" is "about something personal"."""
 
 
 def _fail_closed(
@@ -112,7 +118,8 @@ def _fail_closed(
 class Guard:
     """Decides what may leave, for one private context.
 
-    `allow` holds identifiers that the user lets through by name (`--allow WORD`).
+    `allow` holds the words that the user lets through (`--allow WORD`): identifiers, and in
+    an instruction without `--general` also sensitive and rare words.
     """
 
     __slots__ = ("_allowed", "lexicon")
@@ -146,6 +153,8 @@ class Guard:
     def release(self, general: str) -> GeneralInstruction:
         """Mint what the user gave as the general part (`--general`), or refuse it whole.
 
+        Its sensitive words leave, because the user typed them there: `.sensitive` lists them.
+
         Raises:
             InstructionError: empty or too long.
             GuardRefusedError: it holds identifiers or a pasted passage; `.spans` names them.
@@ -164,15 +173,16 @@ class Guard:
     def derive(self, instruction: str) -> GeneralInstruction:
         """Make the general part of an instruction: its title, or what is left of its words.
 
+        Sensitive words stay here either way, unless allowed: role words stand in for them.
+
         Raises:
             InstructionError: empty or too long.
             GuardRefusedError: too little is left, or the language has no word lists.
         """
         self.check_instruction(instruction)
         title, colon, _ = instruction.partition(": ")
-        title = tidy(title)
-        if colon and _is_title(title):
-            text = self._replace(title, self._identifiers)
+        if colon and is_title(title):
+            text = self._replace(tidy(title), self._personal)
             self._need_content(text, at_least=1)
             self._need_short(text)
             return self._mint(text, "title")
@@ -227,10 +237,14 @@ class Guard:
         found = [*self.lexicon.identifiers(text), *_unreadable(text)]
         return tuple(f for f in merge(text, found) if not self._is_allowed(f))
 
+    def _personal(self, text: str) -> tuple[Finding, ...]:
+        """Classes 1 and 2, which only `--general` or `--allow` may let through."""
+        found = (f for f in self.lexicon.sensitive(text) if not self._is_allowed(f))
+        return merge(text, [*self._identifiers(text), *found])
+
     def _private(self, text: str) -> tuple[Finding, ...]:
         found = [
-            *self._identifiers(text),
-            *(f for f in self.lexicon.sensitive(text) if not self._is_allowed(f)),
+            *self._personal(text),
             *(f for f in self.lexicon.rare(text) if not self._is_allowed(f)),
             *(f for f in _unknown(text) if not self._is_allowed(f)),
             *_last_words(text, self.lexicon.runs(text)),
@@ -260,9 +274,8 @@ class Guard:
 
     def _mint(self, text: str, source: Source) -> GeneralInstruction:
         """The last verdict, on the very characters that would leave."""
-        spans = [*self._identifiers(text), *self._pasted(text)]
-        if source == "derived":
-            spans += self._private(text)
+        verdict = {"given": self._identifiers, "title": self._personal, "derived": self._private}
+        spans = [*verdict[source](text), *self._pasted(text)]
         if spans:
             named = ", ".join(f"“{f.text}” ({f.role})" for f in spans)
             raise GuardRefusedError(
@@ -319,12 +332,6 @@ class Guard:
             )
 
 
-def _is_title(text: str) -> bool:
-    """Whether what stands before a colon names a topic, not just an addressee or a label."""
-    told = [w.key for w in words(text) if content(w.key)]
-    return len(text) <= MAX_GENERAL and bool(told) and told[0] not in _GREETINGS
-
-
 def _unknown(text: str) -> Iterator[Finding]:
     """Words that are in no dictionary and hardly in use: likely names, in small letters."""
     for word in words(text):
@@ -354,9 +361,9 @@ def _with_role_words(text: str, found: Sequence[Finding]) -> str:
     for finding in found:
         before = text[at : finding.start]
         role_word = _ROLE_WORDS[finding.role]
-        for article in _ARTICLES:
-            if before.endswith(" " + article) or before == article:
-                before = before[: -len(article)]
+        for word in _DETERMINERS:
+            if before.endswith(" " + word) or before == word:
+                before = before[: -len(word)]
                 break
         repeated = parts and not before.strip(" ,'&-") and parts[-1].casefold() == role_word
         if not repeated:

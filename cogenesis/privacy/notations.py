@@ -3,8 +3,11 @@
 Numbers count from four digits on, or inside a phone number, date, amount or address
 (DESIGN section 6). List numbering, "top 10", "24/7", "1/2 cup" and "5k run" are none.
 
-Not covered: numbers and amounts written out in words ("four thousand"), dates told by other
-means ("the day after Easter"), notations of other countries that look like plain words.
+Not covered: digits written out in words, be it an amount ("four thousand"), a phone number
+("five five five, oh one two") or a house number ("fourteen Ropewalk Lane", of which at most
+the name of the street is found by other rules); in "elena at mail.com" the part before "at";
+e-mail addresses and URLs told in other words ("elena, then the at sign, ..."); dates told by
+other means ("the day after Easter"); notations of other countries that look like plain words.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ _UNIT: Final = (
 _DOMAIN: Final = (
     r"(?:com|org|net|edu|gov|io|co|uk|de|fr|es|it|info|biz|app|dev|me|us|ca|eu|example)"
 )
+_DOT: Final = r"(?:\s?(?:\(dot\)|\[dot\])\s?|\s{1,3}dot\s{1,3})"
 _MEASURE: Final = (
     r"(?:cups?|tsp|tbsp|teaspoons?|tablespoons?|inch(?:es)?|pounds?|lbs?|miles?|hours?)"
 )
@@ -56,11 +60,14 @@ _WITH_SIGN: Final[tuple[tuple[Role, str], ...]] = (
     (
         "contact",
         (
-            r"[\w.+-]{1,64}\s?(?:@|\(at\)|\[at\])\s?[\w-]{1,63}"
-            r"(?:\s?(?:\.|\(dot\)|\[dot\])\s?[\w-]{1,63}){1,6}"
+            rf"[\w.+-]{{1,64}}\s?(?:@|\(at\)|\[at\])\s?[\w-]{{1,63}}"
+            rf"(?:(?:\s?\.\s?|{_DOT})[\w-]{{1,63}}){{1,6}}"
         ),
     ),
-    ("contact", r"[\w.+-]{1,64} at [\w-]{1,63}(?: dot [\w-]{1,63}){1,6}"),
+    (
+        "contact",
+        rf"[\w.+-]{{1,64}}\s{{1,3}}at\s{{1,3}}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{1,6}}",
+    ),
     ("contact", r"(?:https?://|www\.)\S+"),
     (
         "contact",

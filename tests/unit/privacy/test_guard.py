@@ -139,11 +139,10 @@ def test_sensitive_words_leave_only_where_they_were_typed_and_are_listed() -> No
     given = GUARD.release("A talk about living with diabetes after a divorce")
     assert given.sensitive == ("diabetes", "divorce")
     titled = GUARD.derive("A talk about diabetes: mention my divorce and my insulin")
-    assert (titled.text, titled.sensitive) == ("A talk about diabetes", ("diabetes",))
+    assert (titled.text, titled.sensitive) == ("A talk about something personal", ())
     derived = GUARD.derive("Please write a short speech about my diabetes for our summer party")
     assert (
-        derived.text
-        == "Please write a short speech about my something personal for our summer party"
+        derived.text == "Please write a short speech about something personal for our summer party"
     )
     assert derived.sensitive == ()
 
@@ -173,6 +172,63 @@ def test_what_is_released_has_no_invisible_characters() -> None:
 def test_the_title_is_the_general_part(instruction: str, expected: str) -> None:
     released = GUARD.derive(instruction)
     assert (released.text, released.source) == (expected, "title")
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "A letter about my house",
+        "News from Retro Ltd. on the move",
+        "A candid review of a book by C. and D. Brown",
+        "Ideas for the year: more",  # only the first colon counts
+        " A guide to a better garden ",
+        "word " * 24 + "word",
+    ],
+)
+def test_one_short_clause_is_a_title(title: str) -> None:
+    assert GUARD.derive(f"{title}: and a secret").source == "title"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "I was raped last year and my husband does not know. Please help me write",
+        "i lost my house and need help with a letter",
+        "A letter that I’ve promised to our school",
+        "A letter that Ｉ'd like to send to our school",
+        "A letter on what im doing at our school",
+        "How we came to our new garden and our school",
+        "My husband does not know about the house! A letter to the school",
+        "My husband does not know about the house。 A letter to the school",
+        "“My husband does not know about the house.” A letter to the school",
+        "My husband does not know about the house\nA letter to the school",
+        "My husband works at Retro Inc.\nA letter to the school",
+        "My husband does not know about the house\u2028A letter to the school",
+        "word " * 25 + "word",
+        "responsibilities " * 12,
+    ],
+)
+def test_a_statement_before_a_colon_is_no_title(statement: str) -> None:
+    released = GUARD.derive(f"{statement}: a letter to the school about the garden")
+    assert released.source == "derived"
+    assert "raped" not in released.text
+
+
+def test_a_whole_private_sentence_is_never_minted_unchanged() -> None:
+    told = "I was raped last year and my husband does not know. Please help me write: a letter"
+    released = GUARD.derive(told)
+    assert (released.source, released.sensitive) == ("derived", ())
+    assert "raped" not in released.text
+
+
+def test_a_sensitive_word_of_a_title_leaves_if_it_is_allowed() -> None:
+    guard = Guard(Lexicon(PERSON), allow=["divorce"])
+    released = guard.derive("A letter on divorce and diabetes: to Grace")
+    assert released.text == "A letter on divorce and something personal"
+    assert (released.source, released.sensitive) == ("title", ("divorce",))
+    assert released.allowed == ("divorce",)
+    with pytest.raises(GuardRefusedError, match="--general"):
+        GUARD.derive("Divorce: a letter to Grace")
 
 
 @pytest.mark.parametrize(
@@ -251,6 +307,24 @@ def test_an_empty_allowance_allows_nothing(allow: list[str]) -> None:
 
 
 # -- what the guard never does ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("instruction", "named"),
+    [
+        ("A letter about divorce: to the school", "divorce"),
+        ("A letter to Odalys: about the school", "Odalys"),
+        ("Write a letter about sourdough bread to the school", "sourdough"),
+    ],
+)
+def test_the_verdict_comes_last_and_trusts_no_replacement(instruction: str, named: str) -> None:
+    class Careless(Guard):
+        def _replace(self, text: str, find: object) -> str:
+            return text
+
+    with pytest.raises(GuardRefusedError) as error:
+        Careless(Lexicon(PERSON)).derive(instruction)
+    assert spans(error) == [named]
 
 
 def test_an_error_inside_never_mints_and_shows_nothing() -> None:

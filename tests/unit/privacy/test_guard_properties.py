@@ -197,10 +197,10 @@ def test_what_is_minted_passes_again(typed: str) -> None:
     assert isinstance(minted, GeneralInstruction)
     assert GUARD.audit(minted.text, None if minted.source == "derived" else minted) == ()
     assert GUARD.release(minted.text).text == minted.text
-    if minted.source == "derived":
-        plain = squash(minted.text)
-        for private in ("odalys", "fenwright", "corvallis", "sourdough", "diabetes", "divorce"):
-            assert private not in plain
+    plain = squash(minted.text)
+    private = ["odalys", "fenwright", "corvallis", "diabetes", "divorce"]
+    private += ["sourdough"] if minted.source == "derived" else []
+    assert not [word for word in private if word in plain]
 
 
 @settings(max_examples=150, deadline=None)

@@ -21,6 +21,9 @@ def spans(text: str) -> list[tuple[str, str]]:
         "elena (at) mail (dot) example",
         "elena[at]mail[dot]example",
         "elena at mail dot example",
+        "e@ma dot example",
+        "e at ma  dot\texample",
+        "elena @ mail (dot) example dot org",
         "elena @ mail . example",
         "ｅlena＠mail.example",
         "elena@ma\u200bil.example",
@@ -174,6 +177,9 @@ def test_overlapping_findings_become_one() -> None:
         "\u3164é" * 10_000,
         "www." * 5_000,
         "January " * 2_500,
+        "a at a dot " * 2_000,
+        "a@a dot " * 2_500,
+        "a" + " " * 20_000 + "dot",
     ],
 )
 def test_no_input_takes_long(text: str) -> None:

@@ -58,6 +58,7 @@ class Sent:
     texts: tuple[str, ...]
     names: frozenset[str]
     from_title: str
+    source: str
     from_details: str | None
 
 
@@ -116,9 +117,11 @@ def sent() -> list[Sent]:
                 if i.label in {"Name", "Location"}
                 for w in field_words(i.label, i.text)
             )
-            from_title = guard.derive(sample.instruction).text
+            minted = guard.derive(sample.instruction)
             texts = tuple(item.text for item in items)
-            out.append(Sent(title, texts, frozenset(names), from_title, from_details))
+            out.append(
+                Sent(title, texts, frozenset(names), minted.text, minted.source, from_details)
+            )
     return out
 
 
@@ -183,6 +186,7 @@ def runs_in(text: str, s: Sent) -> set[tuple[str, ...]]:
 
 def test_all_samples_are_read_and_nearly_all_are_served(sent: list[Sent]) -> None:
     assert len(sent) == 271
+    assert {s.source for s in sent} == {"title"}
     assert sum(s.from_title == s.title for s in sent) >= 255
     assert sum(s.from_details is not None for s in sent) >= 255
 
