@@ -196,6 +196,7 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
     # Another prompt with the same template, or the same start, gets a slot of its own.
     params.slot_prompt_similarity = 0.5
     params.n_ctx = context_tokens * slots
+    params.n_batch = 512  # it hears of a hang-up between batches only; 2,048 reads no faster
     # Models with a sliding window (Gemma) otherwise read the whole prompt again whenever a
     # prefix is not just the last one grown; costs memory for their skipped positions.
     params.swa_full = True

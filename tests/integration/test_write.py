@@ -109,18 +109,69 @@ def test_ctrl_c_keeps_the_text_so_far(options: list[str]) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_private_text_is_in_no_argument_and_no_file_of_the_process(
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ending_it_while_it_reads_leaves_nothing_behind(
+    number: int, code: int, options: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [*COMMAND, TASK, *options, "--mode", "device"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+    assert process.stderr is not None
+    os.read(process.stderr.fileno(), 1)  # the model is loaded and about to read
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert b"Traceback" not in err
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.timeout(300)
+def test_a_ledger_that_cannot_be_opened_costs_the_outline_only(
+    cloud: DemoCloud, options: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database at all" * 100)
+    done = run(TASK, *options, "--cloud-url", cloud.url, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["degraded"], result["egress"]["requests"]) == ("ledger", 0)
+    assert result["text"]
+
+
+@pytest.mark.timeout(300)
+def test_output_that_cannot_be_written_is_one_line(options: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, TASK, *options, "--mode", "device", "-q"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "error:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_private_text_is_in_no_file_that_the_process_leaves(
     options: list[str], tmp_path: Path
 ) -> None:
-    """The context is named by its file; nothing that is written on the way holds it."""
+    """The instruction comes by standard input, so that it is in no argument either."""
     home = tmp_path / "home"
     environment = {**os.environ, "COGENESIS_HOME": str(home), "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()
     subprocess.run(
-        [*COMMAND, TASK, *options, "--mode", "device", "-q"],
+        [*COMMAND, "-", *options, "--mode", "device", "-q"],
         env=environment,
         check=True,
         capture_output=True,
+        input=TASK.encode(),
     )
     for path in tmp_path.rglob("*"):
         if path.is_file():
