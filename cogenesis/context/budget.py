@@ -12,9 +12,13 @@ Priority, first to last:
    `max_writings`, each at most half of what is left while another waits, cut at the end of a
    sentence if it is longer.
 
-An item is taken whole or left out; only past texts are cut. Fields and activities keep their
-order. Of the past texts the nearest to the instruction comes first: as the last one, right
-before the task, the small demo model copied it in one of eight texts.
+An item is taken whole or left out; only past texts are cut. A kind of item is looked through
+until hardly anything is left for it (MIN_ROOM_TOKENS) or MISSES items in a row did not fit;
+what comes after is left out uncounted, because each count may be a request to a model server.
+
+Fields and activities keep their order. Of the past texts the nearest to the instruction comes
+first: as the last one, right before the task, the small demo model copied it in one of eight
+texts.
 """
 
 from __future__ import annotations
@@ -38,6 +42,12 @@ from cogenesis.context.rendering import show_activity, show_field, show_writing
 ACTIVITY_SHARE = 0.4
 MIN_EXCERPT_TOKENS = 48
 """A shorter piece of a past text shows no voice."""
+MIN_ROOM_TOKENS = 16
+"""With less room left for a kind of item, no more of them are looked at."""
+MISSES = 12
+"""After so many items in a row that did not fit, the rest of their kind is not looked at."""
+FIELDS_AT_ONCE = 32
+"""Fields counted by one call, while all of them fit."""
 
 _FIRST_FIELDS = ("name", "writing style")
 _MAX_TOKEN_CHARS = 16
@@ -134,8 +144,9 @@ def select(
 
     `room` is what `window.room` leaves beside the instruction and the fixed wording.
 
-    Each item is counted at most once (a text that is cut, a few times); a large context is
-    ranked first and counted only near the top.
+    A large context is ranked first and counted only near the top, as the module's docstring
+    says. Fields are counted together where they fit together; a text that is cut is counted
+    a few times; every other item once or never.
     """
     chooser = _Chooser(count, room, window)
     fields = chooser.fields(context.fields)
@@ -156,24 +167,43 @@ class _Chooser:
             name = normal_name(items[index].name)
             return (_FIRST_FIELDS.index(name) if name in _FIRST_FIELDS else 9, index)
 
-        taken: list[int] = []
-        for index in sorted(range(len(items)), key=place):
-            if self._take(show_field(items[index]), self._left):
-                taken.append(index)
-            else:
+        order = sorted(range(len(items)), key=place)
+        taken: set[int] = set()
+        misses = _Misses()
+        for start in range(0, len(order), FIELDS_AT_ONCE):
+            if self._left < MIN_ROOM_TOKENS or misses.enough:
+                break
+            lines = {index: show_field(items[index]) for index in order[start:][:FIELDS_AT_ONCE]}
+            taken.update(self._take_fields(list(lines.items()), misses))
+        for index in order:
+            if index not in taken:
                 self._omit("field", index, len(items), "window")
         return [items[index] for index in sorted(taken)]
+
+    def _take_fields(self, lines: Sequence[tuple[int, str]], misses: _Misses) -> list[int]:
+        """The fields that fit, in this order: all by one count, else half after half."""
+        if self._left < MIN_ROOM_TOKENS or misses.enough:
+            return []
+        fits = self._take("\n".join(line for _, line in lines), self._left, lines=len(lines))
+        if fits or len(lines) == 1:
+            misses.note(fits)
+            return [index for index, _ in lines] if fits else []
+        half = len(lines) // 2
+        first = self._take_fields(lines[:half], misses)
+        return first + self._take_fields(lines[half:], misses)
 
     def activities(self, items: Sequence[Activity], instruction: str) -> list[Activity]:
         order = _ranked(instruction, [item.text for item in items])
         share = int(self._left * ACTIVITY_SHARE)
         taken: list[int] = []
+        misses = _Misses()
         for index in order:
             if len(taken) == self._window.max_activities:
                 self._omit("activity", index, len(items), "relevance")
                 continue
             before = self._left
-            if self._take(show_activity(items[index]), share):
+            looked = share >= MIN_ROOM_TOKENS and not misses.enough
+            if looked and misses.note(self._take(show_activity(items[index]), share)):
                 share -= before - self._left
                 taken.append(index)
             else:
@@ -183,12 +213,15 @@ class _Chooser:
     def writings(self, items: Sequence[Writing], instruction: str) -> list[Writing]:
         order = _ranked(instruction, [f"{item.title}\n{item.text}" for item in items])
         taken: list[Writing] = []
+        misses = _Misses()
         for rank, index in enumerate(order):
             if len(taken) == self._window.max_writings:
                 self._omit("writing", index, len(items), "relevance")
                 continue
             waiting = rank + 1 < len(order) and len(taken) + 1 < self._window.max_writings
-            fitting = self._fit(items[index], self._left // 2 if waiting else self._left)
+            limit = self._left // 2 if waiting else self._left
+            fitting = None if misses.enough else self._fit(items[index], limit)
+            misses.note(fitting is not None)
             if fitting is None:
                 self._omit("writing", index, len(items), "window")
                 continue
@@ -224,21 +257,37 @@ class _Chooser:
         self._left -= cost + _TURNS_TOKENS
         return cut
 
-    def _take(self, text: str, limit: int) -> bool:
+    def _take(self, text: str, limit: int, *, lines: int = 1) -> bool:
         limit = min(limit, self._left)
-        if limit <= _LINE_TOKENS or len(text) > limit * _MAX_TOKEN_CHARS:
+        if limit <= _LINE_TOKENS * lines or len(text) > limit * _MAX_TOKEN_CHARS:
             return False
-        cost = self._cost(text)
+        cost = self._cost(text, lines)
         if cost > limit:
             return False
         self._left -= cost
         return True
 
-    def _cost(self, text: str) -> int:
-        return self._count(text) + _LINE_TOKENS
+    def _cost(self, text: str, lines: int = 1) -> int:
+        return self._count(text) + _LINE_TOKENS * lines
 
     def _omit(self, kind: OmissionKind, index: int, total: int, reason: OmissionReason) -> None:
         self.omitted.append(Omission(kind, index + 1, total, reason))
+
+
+class _Misses:
+    """Items in a row that did not fit; once there were enough, it stays so."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    @property
+    def enough(self) -> bool:
+        return self._number >= MISSES
+
+    def note(self, fits: bool) -> bool:
+        if not self.enough:
+            self._number = 0 if fits else self._number + 1
+        return fits
 
 
 def _ranked(instruction: str, texts: Sequence[str]) -> list[int]:

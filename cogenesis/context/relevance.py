@@ -21,13 +21,16 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9ff
 
 def bm25(query: str, documents: Sequence[str]) -> list[float]:
     """A score per document, 0 where it shares no word with the query."""
-    wanted = set(_words(query))
+    # A document has far more words than the query: only what can match is looked at closely.
+    stems = {_stem(word) for word in _words(query)}
+    forms = {form: _stem(form) for word in stems for form in (word, word + "s")}
+    forms = {form: stem for form, stem in forms.items() if stem in stems}
     counts: list[Counter[str]] = []
     lengths: list[int] = []
     for document in documents:
         words = _words(document)
-        lengths.append(words.total())
-        counts.append(Counter({word: words[word] for word in wanted & words.keys()}))
+        lengths.append(len(words))
+        counts.append(Counter([forms[word] for word in words if word in forms]))
     spread = Counter(word for found in counts for word in found)
     total = len(documents)
     weights = {w: math.log(1 + (total - n + 0.5) / (n + 0.5)) for w, n in spread.items()}
@@ -41,8 +44,9 @@ def bm25(query: str, documents: Sequence[str]) -> list[float]:
     ]
 
 
-def _words(text: str) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for word, number in Counter(_WORD.findall(text.casefold())).items():
-        found[word[:-1] if len(word) > 3 and word.endswith("s") else word] += number
-    return found
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.context.budget import (
+    MISSES,
     Omission,
+    Selection,
     Window,
     explain,
     select,
@@ -147,6 +149,61 @@ def test_ten_megabytes_are_ranked_but_not_counted() -> None:
     assert time.monotonic() - begun < 15  # 2 s when measured
     assert chosen.writings[0] is writings[4321]
     assert counted < 100_000
+
+
+def counts(context: PrivateContext, *, room: int = 3500) -> tuple[Selection, int]:
+    """What is chosen, and how many counts (each may be a request) that took."""
+    calls = 0
+
+    def count(text: str) -> int:
+        nonlocal calls
+        calls += 1
+        return words(text)
+
+    return select(context, "boats", count=count, room=room, window=WINDOW), calls
+
+
+def test_ten_megabytes_of_small_items_need_few_counts() -> None:
+    context = PrivateContext(
+        [ProfileField(f"field {n}", f"what field {n} says about boats") for n in range(80_000)],
+        [Activity("search", f"entry {n} about the boats on the river") for n in range(80_000)],
+        [Writing(f"Text {n}", f"A note of {n} words. It is short.") for n in range(80_000)],
+    )
+    assert sum(len(text.text) for text in context.texts()) > 10_000_000
+    chosen, calls = counts(context)
+    assert calls < 300
+    assert len(chosen.fields) > 200
+    reasons = Counter((o.kind, o.reason) for o in chosen.omitted)
+    assert reasons["field", "window"] == 80_000 - len(chosen.fields)
+    assert chosen.activities == chosen.writings == ()  # the profile comes first
+    assert reasons["activity", "window"] == reasons["writing", "window"] == 80_000
+
+
+def test_after_a_dozen_items_in_a_row_that_do_not_fit_the_rest_is_not_counted() -> None:
+    long = "word " * 1550
+    many = 500
+    for context in (
+        PrivateContext([ProfileField(f"f{n}", long) for n in range(many)]),
+        PrivateContext((), [Activity("email", long) for _ in range(many)]),
+        PrivateContext((), (), [Writing("Endless", long) for _ in range(many)]),
+    ):
+        chosen, calls = counts(context, room=1500)
+        assert MISSES <= calls < 2 * MISSES
+        assert Counter(o.reason for o in chosen.omitted) == {"window": many}
+
+
+def test_a_long_item_costs_the_short_ones_after_it_nothing() -> None:
+    fields = [ProfileField(f"f{n}", "word " * (2000 if n % 10 == 9 else 3)) for n in range(40)]
+    chosen, calls = counts(PrivateContext(fields), room=1500)
+    assert chosen.fields == tuple(field for n, field in enumerate(fields) if n % 10 != 9)
+    assert [o.number for o in chosen.omitted] == [10, 20, 30, 40]
+    assert calls < 40
+
+
+def test_fields_that_fit_together_are_counted_together() -> None:
+    chosen, calls = counts(PrivateContext(CONTEXT.fields))
+    assert chosen.fields == CONTEXT.fields
+    assert calls == 1
 
 
 def test_omissions_read_well_and_name_no_text() -> None:
