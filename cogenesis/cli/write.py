@@ -49,7 +49,7 @@ def write(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Let this identifier through (repeatable); the ledger notes it."),
+        typer.Option(help="Let this word through (repeatable); the ledger notes it."),
     ] = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Show what would leave, and send nothing.")

@@ -130,8 +130,8 @@ class Setting(Released):
 class GeneralInstruction(Released):
     """The instruction as the guard released it.
 
-    `sensitive` lists the sensitive words that the user typed in the general part and that
-    therefore leave (DESIGN class 2); every preview shows them. `allowed` lists identifiers
+    `sensitive` lists the sensitive words in it (DESIGN class 2): the user gave them with
+    `--general` or allowed them; every preview shows them. `allowed` lists the words
     that the user let through by `--allow`. `source` says how it was made.
     """
 
