@@ -180,18 +180,21 @@ def read_events(response: httpx2.Response, deadline: Deadline | None) -> Iterato
 
 
 def _event_data(response: httpx2.Response, deadline: Deadline | None) -> Iterator[str]:
-    size, buffer = 0, b""
+    size, line = 0, bytearray()  # grows in place: adding to bytes would copy them each time
     for chunk in response.iter_bytes():
         _check_time(deadline)
         size += len(chunk)
         if size > MAX_REPLY_BYTES:
             raise ReplyError("too-large", f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            line += end
             if line.startswith(b"data:"):
                 yield line[5:].strip().decode("utf-8", "replace")
-    if buffer.startswith(b"data:"):
-        yield buffer[5:].strip().decode("utf-8", "replace")
+            line.clear()
+        line += rest
+    if line.startswith(b"data:"):
+        yield line[5:].strip().decode("utf-8", "replace")
 
 
 def parse_object(data: bytes) -> Reply:
@@ -220,7 +223,8 @@ def _server_message(data: bytes) -> str:
     try:
         error = json.loads(data).get("error", "")
         message = error.get("message", "") if isinstance(error, dict) else error
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
-    text = "".join(c for c in str(message) if c.isprintable())
-    return text[:200]
+    if not isinstance(message, str):
+        return ""  # a tree: printing one that is nested deeply can fail as reading it can
+    return "".join(c for c in message if c.isprintable())[:200]
