@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import idna
 
@@ -64,23 +64,7 @@ class CloudEndpoint:
                 that carries a user name, a query or a fragment, or one with a character
                 that no host or path has.
         """
-        url = url.strip()
-        if any(c.isspace() or not c.isprintable() for c in url):
-            # urlsplit would silently drop some of them.
-            raise EgressError(
-                "the cloud address holds a space, a line break or an invisible character: "
-                "type it again"
-            )
-        try:
-            parts = urlsplit(url)
-            name, port = parts.hostname, parts.port
-        except ValueError:
-            raise EgressError(
-                "the cloud address is no URL: check its host, and that the port is a number "
-                "from 1 to 65535"
-            ) from None
-        if parts.scheme not in {"http", "https"} or not name:
-            raise EgressError("the cloud address looks like https://api.example.com/v1")
+        parts, name, port = _split(url.strip())
         if parts.username is not None or parts.password is not None:
             raise EgressError(
                 "the cloud address holds a user name or password: put the key into an "
@@ -93,8 +77,6 @@ class CloudEndpoint:
             raise EgressError(
                 f"plain http:// to {host} would show every byte to the network: use https://"
             )
-        if port == 0:
-            raise EgressError("the port of the cloud address is a number from 1 to 65535")
         if not _PATH.fullmatch(parts.path):
             raise EgressError(
                 "the path of the cloud address holds a character that must be written as %XX"
@@ -151,6 +133,28 @@ def _host(name: str) -> str:
             "IP address"
         )
     return ascii_name
+
+
+def _split(url: str) -> tuple[SplitResult, str, int | None]:
+    """The parts of an http(s) address, its host and its port."""
+    if any(c.isspace() or not c.isprintable() for c in url):
+        # urlsplit would silently drop some of them.
+        raise EgressError(
+            "the cloud address holds a space, a line break or an invisible character: type it again"
+        )
+    try:
+        parts = urlsplit(url)
+        name, port = parts.hostname, parts.port
+        if port == 0:
+            raise ValueError
+    except ValueError:
+        raise EgressError(
+            "the cloud address is no URL: check its host, and that the port is a number "
+            "from 1 to 65535"
+        ) from None
+    if parts.scheme not in {"http", "https"} or not name:
+        raise EgressError("the cloud address looks like https://api.example.com/v1")
+    return parts, name, port
 
 
 def is_loopback(host: str) -> bool:
