@@ -33,11 +33,14 @@ _LEGEND: Final = (
 
 
 class Screen:
-    """Prints events. `quiet` leaves only the text and errors."""
+    """Prints events. `quiet` leaves only the text and errors.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    `about_is_output` sends what is about a text to stdout too: in a preview it is all there is.
+    """
+
+    def __init__(self, *, quiet: bool = False, about_is_output: bool = False) -> None:
         self.out = Console(highlight=False)
-        self.err = Console(stderr=True, highlight=False, quiet=quiet)
+        self.err = Console(stderr=not about_is_output, highlight=False, quiet=quiet)
 
     def heading(self, text: str) -> None:
         """A line that begins a part."""

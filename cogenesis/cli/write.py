@@ -106,7 +106,7 @@ def write(
     from cogenesis.assistant import Assistant, Degraded, Task
     from cogenesis.cli.screen import Screen
 
-    screen = Screen(quiet=quiet or as_json)
+    screen = Screen(quiet=quiet or as_json, about_is_output=preview)
     task = Task(
         instruction=_instruction(instruction),
         context=_context(context, screen),

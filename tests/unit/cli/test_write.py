@@ -67,8 +67,8 @@ def test_a_preview_shows_what_would_leave_and_what_is_private(run: Run) -> None:
 def test_a_preview_for_people_marks_and_says_that_nothing_was_sent(run: Run) -> None:
     done = run("write", DEMO_INSTRUCTION, "-c", str(PERSON), "--preview")
     assert done.code == 0
-    assert "nothing was sent" in done.err
-    assert "Leaves:" in done.err
+    assert "nothing was sent" in done.out
+    assert "Leaves:" in done.out
 
 
 def test_sensitive_words_leave_only_by_general_and_are_named(run: Run) -> None:
