@@ -80,7 +80,7 @@ def test_sensitive_words_leave_only_by_general_and_are_named(run: Run) -> None:
     done = run(*given, "--json").json
     assert done["general_instruction"] == "A letter about my divorce"
     assert done["sensitive"] == ["divorce"]
-    assert "with sensitive words: divorce" in run(*given).err
+    assert "with sensitive words: divorce" in run(*given).out
 
 
 def test_a_refused_instruction_says_so_in_the_preview(run: Run) -> None:
