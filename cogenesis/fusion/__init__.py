@@ -1,0 +1,1 @@
+"""The fusion variant: both models predict every token, a rule weighs them."""
