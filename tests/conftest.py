@@ -1,8 +1,13 @@
 """Every socket that a test opens is accounted for.
 
-An audit hook sees each connection before it is made. It may lead to this machine only, and
-if code of the package makes it, then from one of the modules whose job it is. The audit
-hook cannot be removed, so it holds for everything that any test does in this process.
+An audit hook sees each connection, datagram and name look-up before it is made. It may lead
+to this machine only, and if code of the package makes it, then from one of the modules whose
+job it is. The audit hook cannot be removed, so it holds for everything that any test does in
+this process. What it refuses also fails the test, because code that is ready for a broken
+network would hide it.
+
+Not covered: a name given to `connect` or `sendto` itself is looked up in C before Python
+tells (HTTP libraries look names up first, which is seen); other processes.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -32,15 +38,47 @@ DOORS = {
 }
 
 
+# Audit event -> which of its arguments says where it leads.
+_EVENTS = {
+    "socket.connect": 1,
+    "socket.sendto": 1,
+    "socket.sendmsg": 1,
+    "socket.getaddrinfo": 0,
+    "socket.gethostbyname": 0,
+    "socket.gethostbyaddr": 0,
+    "socket.getnameinfo": 0,
+}
+
+LEAKS: list[str] = []
+"""What was refused during the test that runs. A test that means to be refused clears it."""
+
+
 def _watch(event: str, args: tuple[object, ...]) -> None:
-    if event != "socket.connect":
+    place = _EVENTS.get(event)
+    if place is None:
         return
-    address = args[1]
-    if isinstance(address, tuple) and not _is_here(str(address[0])):
-        raise ConnectionRefusedError(f"a test tried to reach {address[0]}")
+    host = _host_of(event, args[place])
     callers = _package_files()
+    if host is not None and not _is_here(host):
+        _refuse(f"a test tried to reach {host}")
     if callers and not any(caller in DOORS for caller in callers):
-        raise ConnectionRefusedError(f"a connection outside the doors, from {callers}")
+        _refuse(f"a connection outside the doors, from {callers}")
+
+
+def _refuse(message: str) -> None:
+    LEAKS.append(message)
+    raise ConnectionRefusedError(message)
+
+
+def _host_of(event: str, target: object) -> str | None:
+    """The name or address; None for a UNIX socket, and where nothing new is named."""
+    if isinstance(target, tuple):
+        target = target[0]
+    elif event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
+        return None  # a path, or (sendmsg) the peer that `connect` was checked for
+    if target is None:
+        return None  # getaddrinfo's word for this machine
+    return target.decode("ascii", "replace") if isinstance(target, bytes) else str(target)
 
 
 def _is_here(host: str) -> bool:
@@ -64,6 +102,16 @@ def _package_files() -> list[str]:
 
 
 sys.addaudithook(_watch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that was refused a connection, even if it did not notice."""
+    yield
+    leaks = tuple(LEAKS)
+    LEAKS.clear()
+    if leaks:
+        pytest.fail(f"{item.name}: {'; '.join(leaks)}", pytrace=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
