@@ -24,7 +24,7 @@ STAND_INS = (
 
 
 def demo(
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 6,
     max_tokens: Annotated[int, typer.Option(min=1, help="Length of the text at most.")] = 220,
     delay_ms: Annotated[
         float, typer.Option(min=0, max=10_000, help="Network delay to add to each round trip.")

@@ -194,10 +194,18 @@ def visible(text: str) -> tuple[str, Sequence[int] | None]:
     shown: list[str] = []
     places: list[int] = []
     for at, char in enumerate(text):
-        form = "" if _invisible(char) else unicodedata.normalize("NFKC", char)
-        shown.append("".join(_digit(c) for c in form))
+        form = _form(char)
+        shown.append(form)
         places.extend([at] * len(form))
     return "".join(shown), places
+
+
+@lru_cache(maxsize=16_384)
+def _form(char: str) -> str:
+    """One character as a person sees it; nothing for an invisible one."""
+    if _invisible(char):
+        return ""
+    return "".join(_digit(c) for c in unicodedata.normalize("NFKC", char))
 
 
 def joined(found: Sequence[Word], longest: int = LONGEST_KEY) -> Iterator[tuple[int, int, str]]:
