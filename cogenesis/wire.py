@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Union
 
-from cogenesis.privacy.released import PublicText, Released, Setting
+from cogenesis.privacy.released import PublicText, Released, ReleasedIds, Setting
 
 T = TypeVar("T", bound=str | Released)
 T_co = TypeVar("T_co", bound=str | Released, covariant=True)
@@ -40,7 +40,7 @@ class Text(Generic[T_co]):
 
 # Tuples, not Sequence: a str is itself a Sequence of str, so it would type-check.
 Json: TypeAlias = Union[  # noqa: UP007  (a string inside `|` fails at run time)
-    bool, int, float, Text[T], tuple["Json[T]", ...], Mapping[str, "Json[T]"], None
+    bool, int, float, Text[T], ReleasedIds, tuple["Json[T]", ...], Mapping[str, "Json[T]"], None
 ]
 Body: TypeAlias = Mapping[str, "Json[T]"]
 Reply: TypeAlias = dict[str, Any]
@@ -152,6 +152,8 @@ def to_plain(value: Json[Any]) -> Any:
     """The JSON value with every `Text` joined to a plain string (device side only)."""
     if isinstance(value, Text):
         return "".join(p.text if isinstance(p, Released) else p for p in value.parts)
+    if isinstance(value, ReleasedIds):
+        return list(value.ids)
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple):

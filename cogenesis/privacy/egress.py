@@ -45,9 +45,11 @@ _PURPOSES: Final = {
     "/v1/chat/completions": "text",
     "/v1/completions": "text",
     "/completion": "text",
+    "/generate": "text",
     "/v1/models": "probe",
     "/props": "probe",
     "/tokenize": "probe",
+    "/detokenize": "probe",
     "/apply-template": "probe",
 }
 _PASSING: Final = frozenset({"unreachable", "rate-limited", "server-error"})
@@ -233,7 +235,7 @@ class Egress:
         """One request, recorded before it goes and after it ended."""
         request = self._request(method, endpoint, content, deadline)
         row = self._ledger.append(self._entry(endpoint, request, content, attempt))
-        self._count(endpoint, len(content.data))
+        self._count(_purpose(endpoint, content), len(content.data))
         begun, outcome, received = time.monotonic(), Outcome(error="cancelled"), 0
         response: httpx2.Response | None = None
         try:
@@ -291,7 +293,7 @@ class Egress:
             for name, value in request.headers.items()
         )
         return LedgerEntry(
-            purpose=_PURPOSES[endpoint],
+            purpose=_purpose(endpoint, content),
             method=request.method,
             url=str(request.url),
             headers=headers,
@@ -300,9 +302,9 @@ class Egress:
             note=content.note,
         )
 
-    def _count(self, endpoint: str, size: int) -> None:
+    def _count(self, purpose: str, size: int) -> None:
         with self._counting:
-            old, text = self._traffic, _PURPOSES[endpoint] == "text"
+            old, text = self._traffic, purpose == "text"
             self._traffic = Traffic(old.requests + 1, old.bytes + size, old.round_trips + text)
 
     def _note_outcome(self, row: int, outcome: Outcome, received: int, seconds: float) -> None:
@@ -326,6 +328,11 @@ class Egress:
         if begun:
             return CloudError("bad-reply", f"{self.server} broke off in the middle of its reply")
         return CloudError("unreachable", f"{self.server} closed the connection without an answer")
+
+
+def _purpose(endpoint: str, content: ReleasedBody) -> str:
+    """What a request is for. Only fixed text probes: the user's is text, wherever it goes."""
+    return _PURPOSES[endpoint] if content.fixed else "text"
 
 
 def _error_of(state: tenacity.RetryCallState) -> CloudError:

@@ -2,12 +2,16 @@
 
 A cloud request is a tree whose every string is a `Released` value. `Released` is not a
 `str`, so a plain string on its way to a cloud model is a type error before it runs and an
-`EgressError` when it does. There are three ways to get one:
+`EgressError` when it does. There are four ways to get one:
 
 * `public("...")`  fixed text that ships with the program (a test checks that every call
   passes a literal, so nothing computed can hide in it);
 * `Setting.of(...)`  a short technical name from the configuration, such as a model name;
-* `GeneralInstruction`  what the guard cleared; only `privacy.guard` can mint it.
+* `GeneralInstruction`  what the guard cleared; only `privacy.guard` can mint it;
+* `ShieldedText`  the text so far with placeholders; only `privacy.shield` can mint it.
+
+`ReleasedIds` and `ReturnedText` are what a server said about released text; they go back to
+it alone, and only `privacy.returned` mints them.
 
 Not covered: Python has no true privacy. Code that reaches into `_MINT` on purpose can
 forge a release; the import-boundary tests look for that.
@@ -17,7 +21,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from cogenesis.errors import EgressError
 
@@ -70,9 +74,13 @@ _MINT: Final = _Mint()
 
 
 class Released:
-    """Text that may leave the device. Not a `str`: it cannot be mixed with one by accident."""
+    """Text that may leave the device. Not a `str`: it cannot be mixed with one by accident.
+
+    `fixed` tells text that is the same for every user from text made of somebody's.
+    """
 
     __slots__ = ("_text",)
+    fixed: ClassVar[bool] = False
 
     def __init__(self, text: str, mint: _Mint) -> None:
         if mint is not _MINT:
@@ -105,12 +113,14 @@ class PublicText(Released):
     """Fixed text that ships with the program."""
 
     __slots__ = ()
+    fixed = True
 
 
 class Setting(Released):
     """A short technical name from the configuration (a model name, say)."""
 
     __slots__ = ()
+    fixed = True
     _FORM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
     @classmethod
@@ -150,6 +160,96 @@ class GeneralInstruction(Released):
         self.source = source
         self.sensitive = sensitive
         self.allowed = allowed
+
+
+class _Echo:
+    """Capability to mark what a server itself said. Held here and by `privacy.returned`."""
+
+    __slots__ = ()
+
+
+_ECHO: Final = _Echo()
+
+
+class ReleasedIds:
+    """Token ids that a server itself gave for released text, and may be sent back to it.
+
+    They are that server's own words about something it already has, so returning them tells
+    it nothing. To keep it so there is no way to make them from numbers, to join two of them
+    or to choose among them: only whole ones and their beginnings exist.
+
+    Not covered: a beginning of a long text's ids need not be the ids of the short text, and
+    its length is chosen by the caller.
+    """
+
+    __slots__ = ("_ids", "_server")
+
+    def __init__(self, ids: tuple[int, ...], server: str, mint: _Echo) -> None:
+        if mint is not _ECHO:
+            raise EgressError("token ids can only be released by the server that gave them")
+        self._ids = ids
+        self._server = server
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The numbers that leave."""
+        return self._ids
+
+    @property
+    def server(self) -> str:
+        """Whose vocabulary they are of: for any other server they mean another text."""
+        return self._server
+
+    def prefix(self, length: int) -> ReleasedIds:
+        """The first `length` ids, at least one and at most all."""
+        if not 0 < length <= len(self._ids):
+            raise EgressError("a beginning of token ids has at least one and at most all of them")
+        return ReleasedIds(self._ids[:length], self._server, _ECHO)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __repr__(self) -> str:
+        return f"ReleasedIds({len(self._ids)} tokens)"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ReleasedIds)
+            and other._ids == self._ids
+            and other._server == self._server
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._ids, self._server))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("released ids are not pickled: the server must give them again")
+
+
+class ReturnedText(Released):
+    """Text that a server itself gave for released text: its chat template, filled in.
+
+    As with `ReleasedIds`, sending it back tells that server nothing. It is untrusted: it is
+    for the server only, never for a device model or the screen.
+    """
+
+    __slots__ = ("server",)
+
+    def __init__(self, text: str, server: str, mint: _Echo) -> None:
+        if mint is not _ECHO:
+            raise EgressError("returned text can only come from the server that gave it")
+        super().__init__(text, _MINT)
+        self.server = server
+
+
+class ShieldedText(Released):
+    """The text written so far as the shield shows it to the cloud; only `privacy.shield` mints it.
+
+    Every private span in it is a typed placeholder, and it ends before anything that could
+    still become private.
+    """
+
+    __slots__ = ()
 
 
 def public(literal: str) -> PublicText:

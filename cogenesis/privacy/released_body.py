@@ -2,7 +2,8 @@
 
 A body is a tree. Its strings must be `Text` of released parts, its keys must be known
 parameter names, and numbers may stand only where a known parameter takes one: a list of
-numbers would be a way to send token ids, which are text.
+numbers would be a way to send token ids, which are text. Ids go as `ReleasedIds` only, which
+the server itself gave for released text; a bias names its token by released text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cogenesis.errors import EgressError
-from cogenesis.privacy.released import GeneralInstruction, Released
+from cogenesis.privacy.released import GeneralInstruction, Released, ReleasedIds
 from cogenesis.wire import Body, Text, to_bytes
 
 _NUMBERS: Final = frozenset(
@@ -37,6 +38,10 @@ _NUMBERS: Final = frozenset(
         "logprobs",
         "top_logprobs",
         "id_slot",
+        "max_new_tokens",
+        "logprob_start_len",
+        "top_logprobs_num",
+        "echo_last",
     }
 )
 _OTHERS: Final = frozenset(
@@ -62,16 +67,35 @@ _OTHERS: Final = frozenset(
         "stream_options",
         "include_usage",
         "grammar",
+        "logit_bias",
+        "echo",
+        "return_tokens_as_token_ids",
+        "add_special_tokens",
+        "continue_final_message",
+        "text",
+        "input_ids",
+        "tokens",
+        "sampling_params",
+        "return_logprob",
+        "return_text_in_logprobs",
+        "provider",
+        "require_parameters",
     }
 )
+_IDS: Final = frozenset({"prompt", "input_ids", "tokens"})
+"""Parameters that take released ids, alone or in a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasedBody:
-    """The exact bytes that leave, and a note for the ledger: what the user let through."""
+    """The exact bytes that leave, and a note for the ledger: what the user let through.
+
+    `fixed` says that nothing is in it but text that ships with the program and settings.
+    """
 
     data: bytes
     note: str
+    fixed: bool = True
 
 
 def release_body(body: Body[Released]) -> ReleasedBody:
@@ -89,7 +113,18 @@ def release_body(body: Body[Released]) -> ReleasedBody:
         f"allowed by the user: {allowed}" if allowed else "",
         f"sensitive words in the topic: {sensitive}" if sensitive else "",
     ]
-    return ReleasedBody(to_bytes(body), "; ".join(note for note in notes if note))
+    note = "; ".join(note for note in notes if note)
+    return ReleasedBody(to_bytes(body), note, fixed=_is_fixed(body))
+
+
+def _is_fixed(value: Any) -> bool:
+    if isinstance(value, Text):
+        return all(isinstance(part, Released) and part.fixed for part in value.parts)
+    if isinstance(value, Mapping):
+        return all(_is_fixed(item) for item in value.values())
+    if isinstance(value, tuple):
+        return all(_is_fixed(item) for item in value)
+    return not isinstance(value, ReleasedIds)
 
 
 def _check(value: Any, *, key: str | None, generals: list[GeneralInstruction]) -> None:
@@ -104,9 +139,16 @@ def _check(value: Any, *, key: str | None, generals: list[GeneralInstruction]) -
             if name not in _NUMBERS and name not in _OTHERS:
                 raise EgressError("a request held a parameter that the egress does not know")
             _check(item, key=name, generals=generals)
+    elif isinstance(value, ReleasedIds):
+        if key not in _IDS:
+            raise EgressError("a request held token ids where none belong")
+    elif isinstance(value, tuple) and key == "logit_bias":
+        for pair in value:
+            _check_bias(pair, generals)
     elif isinstance(value, tuple):
+        inner = key if key in _IDS else None  # None: numbers in a list could be token ids
         for item in value:
-            _check(item, key=None, generals=generals)  # None: numbers in a list could be token ids
+            _check(item, key=inner, generals=generals)
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int | float):
@@ -116,3 +158,12 @@ def _check(value: Any, *, key: str | None, generals: list[GeneralInstruction]) -
             raise EgressError(f"the parameter {key} is not a finite number")
     else:
         raise EgressError("a request held a part that is neither released text nor a setting")
+
+
+def _check_bias(pair: Any, generals: list[GeneralInstruction]) -> None:
+    """A token by its released text, never by its id, and how much it is favoured."""
+    if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], Text)):
+        raise EgressError("a bias must name its token by released text")
+    _check(pair[0], key=None, generals=generals)
+    if not isinstance(pair[1], int | float) or not math.isfinite(pair[1]):
+        raise EgressError("a bias is not a finite number")
