@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cogenesis.errors import ModelFileError
+from cogenesis.errors import InputError, ModelFileError
 from cogenesis.fusion.pool import Array, Pool
 from cogenesis.models.distribution import Distribution
 
@@ -26,8 +26,13 @@ LAST: Final = 16
 class Gate(Protocol):
     """Gives the device model's weight, from 0 to 1."""
 
-    def weight(self, pool: Pool, device: Distribution, cloud: Distribution, step: int) -> float:
-        """`step` counts generated tokens from 0."""
+    def weight(
+        self, pool: Pool, device: Distribution, cloud: Distribution | None, step: int
+    ) -> float:
+        """`step` counts generated tokens from 0.
+
+        `cloud` is its list of tokens of the same vocabulary, None across vocabularies.
+        """
         ...
 
 
@@ -37,7 +42,9 @@ class FixedWeight:
 
     value: float = 0.5
 
-    def weight(self, pool: Pool, device: Distribution, cloud: Distribution, step: int) -> float:
+    def weight(
+        self, pool: Pool, device: Distribution, cloud: Distribution | None, step: int
+    ) -> float:
         return self.value
 
 
@@ -90,7 +97,13 @@ class PaperGate:
         """V, the number of tokens of each model."""
         return len(self.first) // 2
 
-    def weight(self, pool: Pool, device: Distribution, cloud: Distribution, step: int) -> float:
+    def weight(
+        self, pool: Pool, device: Distribution, cloud: Distribution | None, step: int
+    ) -> float:
+        if cloud is None:
+            raise InputError(
+                "the paper's gate needs two models with one vocabulary: choose another gate"
+            )
         return self.of(device, cloud)
 
     def of(self, device: Distribution, cloud: Distribution) -> float:
@@ -226,6 +239,8 @@ class SmallGate:
         """How many numbers it has."""
         return self.w.size + self.b.size + self.v.size + self.u.size + 1
 
-    def weight(self, pool: Pool, device: Distribution, cloud: Distribution, step: int) -> float:
+    def weight(
+        self, pool: Pool, device: Distribution, cloud: Distribution | None, step: int
+    ) -> float:
         x = features(pool, step)
         return _sigmoid(float(self.v @ np.tanh(self.w @ x + self.b) + self.u @ x) + self.c)

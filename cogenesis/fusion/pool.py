@@ -30,12 +30,15 @@ class Listed:
         known: bool, shape (K,), whether the cloud listed anything for the candidate.
         outside: listed mass that belongs to none of the candidates.
         unlisted: mass of which the cloud did not say where it is.
+        source: the cloud's own list, where both models have one vocabulary. Only the paper's
+            gate looks at it.
     """
 
     mass: Array
     known: npt.NDArray[np.bool_]
     outside: float
     unlisted: float
+    source: Distribution | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,12 +20,22 @@ class Schedule(Protocol):
         """
         ...
 
+    def beforehand(self, step: int) -> bool | None:
+        """The same answer without the device's distribution; None if that is needed.
+
+        It lets lockstep ask both models at the same time.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Always:
     """Every step."""
 
     def asks(self, step: int, device: Distribution) -> bool:
+        return True
+
+    def beforehand(self, step: int) -> bool | None:
         return True
 
 
@@ -47,6 +57,9 @@ class Periodic:
             raise ValueError("phases are not negative, and quiet + asking is at least 1")
 
     def asks(self, step: int, device: Distribution) -> bool:
+        return self.beforehand(step)
+
+    def beforehand(self, step: int) -> bool:
         if step < self.prefix:
             return True
         return (step - self.quiet - 1) % (self.quiet + self.asking) < self.asking
@@ -64,3 +77,6 @@ class Unsure:
 
     def asks(self, step: int, device: Distribution) -> bool:
         return float(np.exp(device.logprobs.max())) < self.sure
+
+    def beforehand(self, step: int) -> bool | None:
+        return None

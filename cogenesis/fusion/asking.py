@@ -1,0 +1,254 @@
+"""Asking the cloud: one request scores a block of positions, and none can stop the text.
+
+Every request runs in a thread of its own with a deadline. What goes wrong becomes a word in
+the record of the tokens that went without it. A circuit breaker stops asking a cloud that
+keeps failing, and tries it again later beside the running text.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol
+
+from cogenesis.errors import CloudError, InputError, LedgerError, ModelError, PrivacyError
+from cogenesis.fusion.pool import Listed
+from cogenesis.fusion.target import Shaped, Target
+from cogenesis.models.distribution import Distribution
+from cogenesis.models.protocol import TokenIds
+from cogenesis.wire import Deadline
+
+FAILURES: Final = 3
+"""So many failures in a row open the circuit breaker."""
+
+FIRST_WAIT_S: Final = 2.0
+LONGEST_WAIT_S: Final = 60.0
+MOST_THREADS: Final = 8
+"""Requests that may hang at once, should the cloud's carrier ignore its deadline."""
+
+
+class CloudRow(Protocol):
+    """What the cloud said about one position."""
+
+    def onto(self, device: Distribution) -> Listed | None:
+        """Carry it over to the device's candidates; None if nothing can be said about them.
+
+        Raises:
+            CloudError: it is nonsense.
+        """
+        ...
+
+
+class CloudView(Protocol):
+    """The cloud model as decoding sees it: shield, vocabulary and egress are behind it.
+
+    It is called from several threads, and a discarded call may still be running when the
+    next one comes.
+    """
+
+    def score(
+        self, generated: TokenIds, draft: TokenIds, deadline: Deadline
+    ) -> Sequence[CloudRow | None]:
+        """Score every position of a draft and the one after it, in one request.
+
+        Args:
+            generated: the device's text so far, without any prompt. Where requests overlap
+                its last tokens are drafts too.
+            draft: tokens that the device would add; may be empty.
+            deadline: when the answer stops being of use; called off if the draft turns out
+                wrong before.
+
+        Returns:
+            len(draft) + 1 rows: row i is about the token after `generated + draft[:i]`, and
+            depends on nothing after that. None where the cloud may not be asked.
+
+        Raises:
+            CloudError: no answer, or one that cannot be right.
+            PrivacyError: the request may not leave.
+        """
+        ...
+
+
+class Request:
+    """One block on its way: positions `first` to `first + size - 1`."""
+
+    def __init__(self, first: int, size: int, deadline: Deadline) -> None:
+        self.first, self.size = first, size
+        self.rows: Sequence[CloudRow | None] = ()
+        self.failure: str | None = None
+        self.retry_after_s: float | None = None
+        self.deadline = deadline
+        self.done = threading.Event()
+        self.finished = False
+        self.seconds: float | None = None
+
+    @classmethod
+    def refused(cls, first: int, size: int, reason: str) -> Request:
+        """A block for which nothing is sent."""
+        request = cls(first, size, Deadline(0.0))
+        request.failure = reason
+        request.done.set()
+        return request
+
+    @property
+    def end(self) -> int:
+        """The position after its last."""
+        return self.first + self.size
+
+    def settled(self) -> bool:
+        """Whether it is known how it went. Once given up as too late it stays a failure."""
+        if not self.done.is_set() and self.deadline.passed():
+            self.failure = "timeout"
+            return True
+        return self.done.is_set()
+
+
+class Breaker:
+    """Closed: ask. Open: do not. Half open: one request tries whether the cloud is back."""
+
+    def __init__(
+        self,
+        failures: int = FAILURES,
+        wait_s: float = FIRST_WAIT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit, self._first_wait_s, self._clock = failures, wait_s, clock
+        self._in_a_row = 0
+        self._wait_s = wait_s
+        self._again_at = 0.0
+        self.state: Literal["closed", "open", "half-open"] = "closed"
+
+    def succeeded(self) -> None:
+        """The cloud gave an answer that could be used."""
+        self.state, self._in_a_row, self._wait_s = "closed", 0, self._first_wait_s
+
+    def failed(self, retry_after_s: float | None = None) -> None:
+        """It did not. Each failed trial doubles the wait; a server's own wish is respected."""
+        self._in_a_row += 1
+        if self.state == "half-open":
+            self._wait_s = min(2.0 * self._wait_s, LONGEST_WAIT_S)
+        elif self._in_a_row < self._limit and retry_after_s is None:
+            return
+        self.state = "open"
+        self._again_at = self._clock() + max(self._wait_s, retry_after_s or 0.0)
+
+    def may_try(self) -> bool:
+        """Whether an open breaker has waited long enough; then it is half open."""
+        if self.state != "open" or self._clock() < self._again_at:
+            return False
+        self.state = "half-open"
+        return True
+
+
+class Asking:
+    """Sends requests, counts them, and knows when to leave the cloud alone.
+
+    Attributes:
+        round_trips: requests sent so far, also discarded, late and failed ones.
+    """
+
+    def __init__(self, cloud: CloudView, deadline_s: float, breaker: Breaker | None = None) -> None:
+        self._cloud, self._deadline_s = cloud, deadline_s
+        self._breaker = breaker if breaker is not None else Breaker()
+        self._arrived = threading.Event()
+        self._running: list[Request] = []
+        self._trial: Request | None = None
+        self.round_trips = 0
+
+    def send(self, first: int, generated: Sequence[int], draft: Sequence[int]) -> Request:
+        """Ask about `len(draft) + 1` positions from `first` on, or refuse at once."""
+        if not self._reachable(first, generated):
+            return Request.refused(first, len(draft) + 1, "paused")
+        return self._start(first, generated, draft)
+
+    def wait(self, request: Request) -> None:
+        """Until any request is done, or this one's deadline has passed."""
+        if not request.settled():
+            self._arrived.wait(request.deadline.remaining())
+        self._arrived.clear()
+
+    def finish(self, request: Request) -> None:
+        """A block is used up, failed, or not wanted any more: stop it, remember how it went.
+
+        Safe to call twice. A block that is called off before its answer says nothing.
+        """
+        if request.finished:
+            return
+        request.finished = True
+        done, failure = request.done.is_set(), request.failure
+        request.deadline.call_off()
+        if failure is None:
+            if done:
+                self._breaker.succeeded()
+        elif failure != "paused":
+            self._breaker.failed(request.retry_after_s)
+
+    def close(self) -> None:
+        """Call off everything that still runs."""
+        for request in self._running:
+            request.deadline.call_off()
+
+    def _reachable(self, first: int, generated: Sequence[int]) -> bool:
+        if self._trial is not None and self._trial.settled():
+            trial, self._trial = self._trial, None
+            self.finish(trial)
+        if self._breaker.may_try():
+            # The text does not wait for it: the cloud was dead a moment ago.
+            self._trial = self._start(first, generated, ())
+        return self._breaker.state == "closed"
+
+    def _start(self, first: int, generated: Sequence[int], draft: Sequence[int]) -> Request:
+        self._running = [each for each in self._running if not each.done.is_set()]
+        if len(self._running) >= MOST_THREADS:
+            return Request.refused(first, len(draft) + 1, "timeout")
+        request = Request(first, len(draft) + 1, Deadline(self._deadline_s))
+        self._running.append(request)
+        self.round_trips += 1
+        call = (request, TokenIds(tuple(generated)), TokenIds(tuple(draft)))
+        # A daemon: a carrier that hangs must not keep the program from ending.
+        threading.Thread(target=self._run, args=call, name="fusion-request", daemon=True).start()
+        return request
+
+    def _run(self, request: Request, generated: TokenIds, draft: TokenIds) -> None:
+        started = time.perf_counter()
+        failure: str | None = None
+        try:
+            request.rows = self._cloud.score(generated, draft, request.deadline)
+            if len(request.rows) != request.size:
+                failure = "bad-reply"  # it is about something else
+        except CloudError as error:
+            failure, request.retry_after_s = error.reason, error.retry_after_s
+        except LedgerError:
+            failure = "ledger"
+        except PrivacyError:
+            failure = "not-released"
+        except Exception:  # noqa: BLE001  (whatever breaks here must not cost the text)
+            failure = "fault"
+        request.seconds = time.perf_counter() - started
+        if failure is not None:
+            request.failure = failure
+        request.done.set()
+        self._arrived.set()
+
+
+def fused(
+    request: Request, target: Target, device: Distribution, step: int, generated: Sequence[int]
+) -> Shaped | None:
+    """The target at a position of an answered request; None if the answer is no use.
+
+    Then the request has a `failure`, and is not looked at for its later positions either.
+    """
+    if request.failure is not None:
+        return None
+    try:
+        row = request.rows[step - request.first]
+        listed = None if row is None else row.onto(device)
+        return target.at(device, listed, step, generated)
+    except InputError:
+        raise  # these two models and this gate never fit: nothing that the cloud said
+    except CloudError as error:
+        request.failure = error.reason
+    except Exception as error:  # noqa: BLE001  (whatever breaks here must not cost the text)
+        request.failure = "bad-reply" if isinstance(error, ModelError) else "fault"
+    return None
