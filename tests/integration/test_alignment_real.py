@@ -1,0 +1,136 @@
+"""Alignment on the two demo models: their tokenizers, and what the cloud adds to the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cogenesis.fusion import mixing
+from cogenesis.fusion.boundary import REACH, nests, position, positions
+from cogenesis.fusion.pool import pooled
+from cogenesis.fusion.vocabulary import Step, align
+from cogenesis.models.llama_bodies import tokenize_body
+from cogenesis.models.llama_cpp import LlamaCpp
+from cogenesis.models.local_wire import LocalWire
+from cogenesis.models.protocol import Prompt, TokenIds
+from cogenesis.wire import Text
+
+LETTER = """Dear neighbours,
+
+Our street fair returns on the first weekend of May. Expect home-made cakes, live music from \
+the neighbourhood's brass ensemble, and a second-hand bookstall; children can have their faces \
+painted between 2:30 and 5 p.m. Volunteers are wonderful, so please don't hesitate: sign up at \
+the bakery, whose owner has generously sponsored this year's loudspeakers (again!).
+
+Warmest regards,
+The organising committee"""
+
+ODDITIES = """Wetter: 🌧 🐧 und  doppelte  Leerzeichen
+
+
+  - Liste
+\t- Tab 12345, 3.14!!! ...
+世界你好，今天天气很好。 https://example.org/a-b_c?x=1&y=22
+def f(x):
+    return x+1
+"""
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    ids: tuple[int, ...]
+    tokens: tuple[bytes, ...]
+
+
+def tokenised(model: LlamaCpp, text: str) -> Tokenised:
+    """Ids and bytes, from llama.cpp's own tokenizer; no adapter offers bytes."""
+    wire = model._running.model._local
+    assert isinstance(wire, LocalWire)
+    body = tokenize_body(Text((text,)), opening=False, special=False)
+    found = wire.post("/tokenize", {**body, "with_pieces": True})["tokens"]
+    assert isinstance(found, list)
+    pieces = [each["piece"] for each in found]
+    return Tokenised(
+        tuple(each["id"] for each in found),
+        tuple(each.encode() if isinstance(each, str) else bytes(each) for each in pieces),
+    )
+
+
+@pytest.fixture(scope="module")
+def device(device_gguf: Path) -> Iterator[LlamaCpp]:
+    with LlamaCpp(device_gguf, threads=1, context_tokens=1024) as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def cloud(cloud_gguf: Path) -> Iterator[LlamaCpp]:
+    with LlamaCpp(cloud_gguf, threads=1, context_tokens=1024) as model:
+        yield model
+
+
+@pytest.mark.parametrize("which", ["device", "cloud"])
+def test_more_text_changes_nothing_before_the_boundary(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    """Both families: byte pairs (SmolLM2) and SentencePiece (Gemma), at every character.
+
+    Without the boundary the same texts do change: that is why it is needed.
+    """
+    model: LlamaCpp = request.getfixturevalue(which)
+    asked = changed_otherwise = reached = 0
+    for text in (LETTER, ODDITIES):
+        whole = tokenised(model, text).tokens
+        assert b"".join(whole) == text.encode()
+        for end in range(len(text) + 1):
+            begun = tokenised(model, text[:end]).tokens
+            found = position(begun)
+            assert nests(whole, begun[: found.index]), text[:end]
+            asked += 1
+            changed_otherwise += not nests(whole, begun[:-1])
+            reached += len(found.path) == REACH
+            if nests(whole, begun):
+                assert positions(whole, [len(text[:end].encode())])[0] == found
+    assert changed_otherwise > asked / 20
+    assert reached < asked / 5
+
+
+def test_conditioning_on_the_covering_tokens_helps(device: LlamaCpp, cloud: LlamaCpp) -> None:
+    """Bits of a letter, teacher-forced: the cloud's part alone, and fused with the device's.
+
+    Asking at the end of the text as it stands is what the boundary replaces.
+    """
+    title = "A friendly letter to the neighbours about the street fair.\n\n"
+    opening = [model.encode(Prompt((), (title,))).ids for model in (device, cloud)]
+    target = tokenised(device, LETTER)
+    bits = dict.fromkeys(("device", "at the end", "covering", "fused"), 0.0)
+    text = b""
+    for at, (token, piece) in enumerate(zip(target.ids, target.tokens, strict=True)):
+        one = device.next_distribution(TokenIds((*opening[0], *target.ids[:at])), 256)
+        so_far = tokenised(cloud, text.decode())
+        text += piece
+        place = position(so_far.tokens)
+        asked = [
+            cloud.next_distribution(TokenIds((*opening[1], *so_far.ids[:end])), 256)
+            for end in range(place.index, place.last + 1)
+        ]
+        found = np.flatnonzero(one.ids == token)
+        if not len(found):
+            continue
+        steps = [Step(*each) for each in zip(place.path, asked[1:], strict=True)]
+        covering = align(one, asked[0], same_vocabulary=False, pending=place.pending, after=steps)
+        pool = pooled(one, covering)
+        plain = pooled(one, align(one, asked[-1], same_vocabulary=False))
+        mixed = mixing.mixture(pool.device, pool.cloud, 0.5)
+        for name, values in (
+            ("device", pool.device),
+            ("at the end", plain.cloud),
+            ("covering", pool.cloud),
+            ("fused", mixed),
+        ):
+            bits[name] -= float(values[found[0]]) / np.log(2)
+    assert bits["covering"] < bits["at the end"]
+    assert bits["fused"] < min(bits["device"], bits["covering"])
