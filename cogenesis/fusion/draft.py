@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from cogenesis.fusion.asking import Asking, Breaker, CloudView, Request, fused
@@ -51,8 +51,8 @@ class DraftAndVerify:
         self.pace = pace if pace is not None else Pace()
         self.tally = Tally()
 
-    def tokens(self, prompt: TokenIds) -> Iterator[FusedToken]:
-        """The text's tokens, each as soon as its text is settled.
+    def tokens(self, prompt: TokenIds) -> Generator[FusedToken, None, None]:
+        """The text's tokens, each as soon as its text is settled. Closing it stops the cloud.
 
         Raises:
             ModelError: the device model failed.

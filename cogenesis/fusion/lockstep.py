@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from cogenesis.fusion.asking import Asking, Breaker, CloudView, Request, fused
 from cogenesis.fusion.coupling import choose
@@ -41,8 +41,8 @@ class Lockstep:
         self._decoding, self._breaker = decoding, breaker if breaker is not None else Breaker()
         self.tally = Tally()
 
-    def tokens(self, prompt: TokenIds) -> Iterator[FusedToken]:
-        """The text's tokens, each as soon as its text is settled.
+    def tokens(self, prompt: TokenIds) -> Generator[FusedToken, None, None]:
+        """The text's tokens, each as soon as its text is settled. Closing it stops the cloud.
 
         Raises:
             ModelError: the device model failed.

@@ -92,17 +92,18 @@ class Pace(Pacer):
         self._plan = self._best()
 
     def _best(self) -> Plan:
-        plans = [Plan(1)]
-        plans += [
+        plans = [
             Plan(size, flying)
             for flying in range(1, self._flying + 1)
-            for size in range(2, self._longest + 1)
-            if self.requests(Plan(size, flying)) <= self._budget
+            for size in range(1 if flying == 1 else 2, self._longest + 1)
         ]
-        fewest_first = sorted(plans, key=self.requests)
-        best = fewest_first[0]
-        for plan in fewest_first[1:]:
-            if self.speed(plan) > _BOTHER * self.speed(best):
+        plans.sort(key=self.requests)
+        best = plans[0]
+        # Where drafts are too often wrong for the budget, any plan beats lockstep's requests.
+        limit = self._budget if self.requests(best) <= self._budget else 1.0
+        for plan in plans[1:]:
+            allowed = plan.size == 1 or self.requests(plan) <= limit
+            if allowed and self.speed(plan) > _BOTHER * self.speed(best):
                 best = plan
         return best
 
