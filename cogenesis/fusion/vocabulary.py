@@ -11,7 +11,8 @@ By bytes, a cloud token's mass goes to
    is no candidate now: it is in the bucket;
 3. else to the candidates that agree with it as far as both go, in proportion to the device's
    probability: those that go on after it (it is no evidence about how), and the one with
-   which the device would begin to spell it (the rest follows in later steps);
+   which the device would begin to spell it (the rest follows in later steps; `spelling` knows
+   which, without it the longest candidate that fits is taken);
 4. else `Listed.outside`.
 
 So a vocabulary aligned with itself gives the numbers of the exact path, as long as `spelling`
@@ -42,6 +43,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -52,6 +54,14 @@ from cogenesis.models.distribution import Distribution
 
 MIN_SHARED: Final = 64
 """Fewer ids that both samples hold prove nothing about the vocabularies."""
+
+_LONGEST: Final = 48
+"""Bytes of a text that decide how it begins; real tokens of words are shorter."""
+
+_NEVER: Final = 1 << 60
+
+_REMEMBERED: Final = 1 << 14
+"""Answers of `Spelling.first` that are kept: the same improbable words come at many steps."""
 
 NO_IDS: Final[frozenset[int]] = frozenset()
 
@@ -69,29 +79,50 @@ def same_vocabulary(device: Mapping[int, bytes], cloud: Mapping[int, bytes]) -> 
 
 
 class Spelling:
-    """The bytes of all tokens of the device model, to know how it would begin a text."""
+    """How the device's tokenizer spells: its vocabulary, with the ids as order of merges.
+
+    In byte pair encoding the earlier token is merged first, and ids follow that order in the
+    vocabularies of GPT-2 to GPT-4, Llama 3, Qwen and SmolLM2 (for SmolLM2, `first` gave the
+    tokenizer's own first token for 2,500 of 2,500 words of Gemma's vocabulary; the longest
+    token that fits gave it for 59 in 100). Not covered: what a tokenizer cuts before it merges
+    (digits one by one), and vocabularies in another order.
+    """
 
     def __init__(self, tokens: Iterable[bytes]) -> None:
-        """Special tokens (empty bytes) may be among them; they spell nothing."""
-        self._tokens = frozenset(tokens) - {b""}
-        self._longest = max(map(len, self._tokens), default=0)
+        """All tokens in the order of their ids; special ones (empty bytes) spell nothing."""
+        self._rank: dict[bytes, int] = {}
+        self._known: dict[bytes, bytes] = {}
+        for at, token in enumerate(tokens):
+            if token:
+                self._rank.setdefault(token, at)
 
     def __contains__(self, token: bytes) -> bool:
-        return token in self._tokens
+        return token in self._rank
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return len(self._rank)
 
     def first(self, text: bytes) -> bytes:
-        """The longest token that the text begins with; empty if there is none.
+        """The token with which the device would begin this text; empty if there is none."""
+        # The cloud is not trusted to send short tokens, and merging takes quadratic time.
+        text = text[:_LONGEST]
+        found = self._known.get(text)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[text] = self._begin(text)
+        return found
 
-        For most words this is the first token of the tokenizer's own spelling, not for all:
-        merges are not always the longest possible.
-        """
-        for size in range(min(self._longest, len(text)), 0, -1):
-            if text[:size] in self._tokens:
-                return text[:size]
-        return b""
+    def _begin(self, text: bytes) -> bytes:
+        parts = [text[at : at + 1] for at in range(len(text))]
+        while len(parts) > 1:
+            ranks = [self._rank.get(one + two, _NEVER) for one, two in pairwise(parts)]
+            best = min(ranks)
+            if best == _NEVER:
+                break
+            at = ranks.index(best)
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        return parts[0] if parts and parts[0] in self._rank else b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -267,7 +298,8 @@ class _Candidates:
             elif token:
                 self._at.setdefault(token, []).append(at)
         self._sorted = sorted(self._at)
-        self._spelling = Spelling(self._sorted) if spelling is None else spelling
+        self._longest = max(map(len, self._sorted), default=0)
+        self._spelling = spelling
         self._logprobs = device.logprobs.tolist()
 
     def places(self, text: bytes) -> list[int]:
@@ -275,15 +307,23 @@ class _Candidates:
         equal = self._at.get(text)
         if equal is not None:
             return equal
-        if text in self._spelling:
+        if self._spelling is None:
+            places = list(self._at.get(self._longest_in(text), ()))
+        elif text in self._spelling:
             return []
-        places = list(self._at.get(self._spelling.first(text), ()))
+        else:
+            places = list(self._at.get(self._spelling.first(text), ()))
         # All that go on after a text stand together, right where it would be inserted.
         for at in range(bisect_left(self._sorted, text), len(self._sorted)):
             if not self._sorted[at].startswith(text):
                 break
             places += self._at[self._sorted[at]]
         return places
+
+    def _longest_in(self, text: bytes) -> bytes:
+        """The longest candidate that the text begins with; empty if there is none."""
+        sizes = range(min(self._longest, len(text)), 0, -1)
+        return next((text[:size] for size in sizes if text[:size] in self._at), b"")
 
     def shares(self, places: Sequence[int]) -> list[float]:
         """The device's probabilities of these candidates, scaled to sum 1."""

@@ -86,7 +86,21 @@ def test_spelling_keeps_other_words_away_from_a_short_candidate() -> None:
     assert listed.mass.tolist() == [0.0, 0.0]
     assert listed.outside == pytest.approx(1.0)
     assert len(known) == 5
+
+
+def test_spelling_merges_in_the_order_of_the_ids() -> None:
+    """Not the longest token that fits: "ab" is merged before "abc" could be reached."""
+    letters = [b"%c" % each for each in b"abcd "]
+    known = Spelling([*letters, b"cd", b"ab", b"abc", b"abcd"[:3] + b" "])
+    assert known.first(b"abcd") == b"ab"
+    assert known.first(b"abc") == b"abc"
+    assert known.first(b"abc ") == b"abc "
     assert known.first(b"zebra") == b""
+    assert known.first(b"") == b""
+    assert known.first(b"ab" * 10_000_000) == b"ab"  # no time is spent on the end
+    device, cloud = dist({b"ab": 0.5, b"abc": 0.4}), dist({b"abcd": 1.0})
+    listed = align(device, cloud, same_vocabulary=False, spelling=known)
+    np.testing.assert_allclose(listed.mass, [1.0, 0.0])
 
 
 def test_improbable_candidates_share_without_dividing_by_zero() -> None:
