@@ -1,0 +1,176 @@
+"""Finding out which ways of asking for log-probabilities really work on a server.
+
+Servers promise much: some drop log-probabilities without a word, some list fewer than asked,
+some tell what is left after sampling, some score a draft wrongly. So each way is tried on
+fixed public text, through the egress, and is used only if
+
+* K entries come back, no token twice (K from a short list of values);
+* they are the same at temperatures 0 and 1. Requests are sent at 0; 1 is the other value
+  at which SGLang leaves log-probabilities alone, and where post-sampling values would differ;
+* a repeated prompt comes from the cache, where the server tells;
+* a chat goes on with what the assistant has begun;
+* a draft scored in one request agrees with the same positions asked one by one.
+
+Not covered: a server that behaves on this text and not on another. Every answer is checked
+again where it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from cogenesis.errors import CloudError
+from cogenesis.models.distribution import Distribution
+from cogenesis.models.draft_scoring import NOISE, Answer, Asking, Prefix, Scoring, Turns, Way
+from cogenesis.models.protocol import Message
+from cogenesis.privacy.released import Released, ReleasedIds, public
+from cogenesis.wire import Deadline, Text
+
+LADDER: Final = (128, 64, 20, 5)
+"""K that are tried. OpenAI-style APIs stop at 20 or 5; fusion's candidates are 64."""
+
+_PASSING: Final = frozenset({"unreachable", "timeout", "rate-limited", "unauthorised"})
+"""Errors that say nothing about what the server can do: the probe is tried again later."""
+
+# Long enough for caches that keep whole blocks: a block has up to 128 tokens.
+_STORY: Final = public(
+    "The old harbour town lies between two green hills. In the morning the boats come back "
+    "with fish, and people meet on the square to buy bread, fruit and flowers. Children walk "
+    "to school along the river, where the water is clear and cold. At noon the bells ring, "
+    "the shops close for an hour, and the streets become quiet. In the afternoon the wind "
+    "turns, and visitors climb to the lighthouse to look at the sea. There is a small museum "
+    "with old maps, a library with a reading room, and a theatre that plays every summer. In "
+    "the evening there is music on the square, and the lamps are lit one after another. The "
+    "town is not rich, but those who live there say that they would not like to live in any "
+    "other place. A visitor once asked an old man why he had never left. He thought for a "
+    "while. Paris is the capital of France, Rome is the capital of Italy, and Madrid is the "
+    "capital of"
+)
+_NEXT: Final = (public(" Spain"), public(", and"), public(" Lisbon"))
+_TASK: Final = public("Count from 1 to 9, with a comma after each number.")
+_BEGUN: Final = public("1, 2, 3, 4, 5, 6,")
+
+
+def find_scoring(asking: Asking, deadline: Deadline | None = None) -> Scoring:
+    """Try every way of a dialect on its server.
+
+    Raises:
+        CloudError: the server cannot be reached, or does not let us in.
+        PrivacyError: nothing may be sent.
+    """
+    failed: list[str] = []
+    try:
+        k, first = _largest_k(asking, deadline)
+        base = _basic_faults(asking, k, first, failed, deadline)
+    except CloudError as error:
+        _raise_if_passing(error)
+        failed.append(f"no log-probabilities of a next token: {error}")
+    if failed:
+        return Scoring((), failed=tuple(failed))
+    ids = _ids(asking, deadline)
+    ways: list[Way] = [
+        way for way in asking.dialect.ways if _works(asking, way, k, ids, failed, deadline)
+    ]
+    caches = None if base.cached is None else True
+    return Scoring(tuple(ways), k, caches, ids is not None, tuple(failed))
+
+
+def _prefixes(asking: Asking) -> list[Prefix]:
+    if asking.dialect.chat:
+        messages: tuple[Message[Released], ...] = (Message("user", (_TASK,)),)
+        return [Turns(messages, Text((_BEGUN,)))]
+    return [Text((_STORY, *_NEXT[:count])) for count in range(len(_NEXT) + 1)]
+
+
+def _largest_k(asking: Asking, deadline: Deadline | None) -> tuple[int, Distribution]:
+    """The largest K that really comes back, and what came."""
+    prefix = _prefixes(asking)[:1]
+    for k in LADDER[:-1]:
+        try:
+            return k, _only(asking.ask(prefix, k, "single", deadline=deadline))
+        except CloudError as error:
+            _raise_if_passing(error)
+            if error.reason in {"not-found", "server-error"}:
+                raise
+    return LADDER[-1], _only(asking.ask(prefix, LADDER[-1], "single", deadline=deadline))
+
+
+def _basic_faults(
+    asking: Asking, k: int, first: Distribution, failed: list[str], deadline: Deadline | None
+) -> Answer:
+    """Ask the same once more, at another temperature, and note what is wrong with it."""
+    prefix = _prefixes(asking)[:1]
+    again = asking.ask(prefix, k, "single", temperature=1.0, deadline=deadline)
+    if first.total_variation(_only(again)) > NOISE:
+        failed.append("log-probabilities move with the temperature: they are not the model's")
+    if again.cached == 0:
+        failed.append("a repeated prompt did not come from the cache: each token would cost it all")
+    likely = first.tokens[int(first.logprobs.argmax())]
+    if asking.dialect.chat and not likely.strip().startswith(b"7"):
+        failed.append("it does not go on with what the assistant has begun")
+    return again
+
+
+def _ids(asking: Asking, deadline: Deadline | None) -> ReleasedIds | None:
+    """The fixed text and its draft in the server's vocabulary, None where it tells no ids."""
+    if asking.dialect.chat:
+        return None
+    try:
+        return asking.encode(Text((_STORY, *_NEXT)), deadline).ids
+    except CloudError as error:
+        _raise_if_passing(error)
+        return None
+
+
+def _works(
+    asking: Asking,
+    way: Way,
+    k: int,
+    ids: ReleasedIds | None,
+    failed: list[str],
+    deadline: Deadline | None,
+) -> bool:
+    """Whether a way gives what asking one by one gives, on every kind of prefix it fits."""
+    if way == "single":
+        return True
+    drafts: list[Sequence[Prefix]] = [_prefixes(asking)]
+    if ids is not None and len(ids) > len(_NEXT):
+        drafts.append([ids.prefix(n) for n in range(len(ids) - len(_NEXT), len(ids) + 1)])
+    fitting = [draft for draft in drafts if asking.dialect.fits(draft, way)]
+    if not fitting:
+        failed.append(f"{way}: the server does not tell the ids that it needs")
+        return False
+    try:
+        worst = max(_distance(asking, draft, k, way, deadline) for draft in fitting)
+    except CloudError as error:
+        _raise_if_passing(error)
+        failed.append(f"{way}: {error}")
+        return False
+    if worst > NOISE:
+        failed.append(f"{way}: scores of a draft differ by {worst:.2f} from one by one")
+    return worst <= NOISE
+
+
+def _distance(
+    asking: Asking, draft: Sequence[Prefix], k: int, way: Way, deadline: Deadline | None
+) -> float:
+    """The largest total variation between a draft's positions and the same, one by one."""
+    together = asking.ask(draft, k, way, deadline=deadline).distributions
+    alone = asking.ask(draft, k, "single", deadline=deadline).distributions
+    pairs = [(a, b) for a, b in zip(together, alone, strict=True) if a is not None]
+    if together[-1] is None or len(pairs) < 2:
+        raise CloudError("bad-reply", f"{asking.server} left positions of a draft out")
+    return max(a.total_variation(b) for a, b in pairs if b is not None)
+
+
+def _only(answer: Answer) -> Distribution:
+    (one,) = answer.distributions
+    if one is None:
+        raise CloudError("bad-reply", "the server left the only position out")
+    return one
+
+
+def _raise_if_passing(error: CloudError) -> None:
+    if error.reason in _PASSING:
+        raise error
