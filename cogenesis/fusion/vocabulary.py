@@ -44,6 +44,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import exp
 from typing import Final
 
 import numpy as np
@@ -114,14 +115,17 @@ class Spelling:
         return found
 
     def _begin(self, text: bytes) -> bytes:
+        rank = self._rank.get
         parts = [text[at : at + 1] for at in range(len(text))]
-        while len(parts) > 1:
-            ranks = [self._rank.get(one + two, _NEVER) for one, two in pairwise(parts)]
-            best = min(ranks)
-            if best == _NEVER:
-                break
+        ranks = [rank(one + two, _NEVER) for one, two in pairwise(parts)]
+        while ranks and (best := min(ranks)) != _NEVER:
             at = ranks.index(best)
             parts[at : at + 2] = [parts[at] + parts[at + 1]]
+            del ranks[at]
+            if at > 0:
+                ranks[at - 1] = rank(parts[at - 1] + parts[at], _NEVER)
+            if at < len(ranks):
+                ranks[at] = rank(parts[at] + parts[at + 1], _NEVER)
         return parts[0] if parts and parts[0] in self._rank else b""
 
 
@@ -300,19 +304,19 @@ class _Candidates:
         self._sorted = sorted(self._at)
         self._longest = max(map(len, self._sorted), default=0)
         self._spelling = spelling
-        self._logprobs = device.logprobs.tolist()
+        self._logprobs: list[float] = device.logprobs.tolist()
 
     def places(self, text: bytes) -> list[int]:
         """Indexes of the candidates that get the mass of this text, by the rules above."""
         equal = self._at.get(text)
         if equal is not None:
             return equal
-        if self._spelling is None:
-            places = list(self._at.get(self._longest_in(text), ()))
-        elif text in self._spelling:
+        if self._spelling is not None and text in self._spelling:
             return []
-        else:
-            places = list(self._at.get(self._spelling.first(text), ()))
+        begun = self._longest_in(text)
+        if begun and self._spelling is not None:  # else no candidate begins it
+            begun = self._spelling.first(text)
+        places = list(self._at.get(begun, ()))
         # All that go on after a text stand together, right where it would be inserted.
         for at in range(bisect_left(self._sorted, text), len(self._sorted)):
             if not self._sorted[at].startswith(text):
@@ -329,7 +333,8 @@ class _Candidates:
         """The device's probabilities of these candidates, scaled to sum 1."""
         if len(places) < 2:
             return [1.0] * len(places)
-        values = np.array([self._logprobs[place] for place in places])
-        weights = np.exp(values - values.max())  # never all zero, however improbable
-        shares: list[float] = (weights / weights.sum()).tolist()
-        return shares
+        values = [self._logprobs[place] for place in places]
+        top = max(values)  # so that not all are zero, however improbable
+        weights = [exp(value - top) for value in values]
+        total = sum(weights)
+        return [weight / total for weight in weights]
