@@ -31,6 +31,7 @@ TEXT = [b"", b"Dear", b" all", b",", b"\n\n", b"Our", b" Market", b"i"]
         ([b"a", b" ", b" b"], 1, (b" ", b" b")),  # a run of spaces is one word's beginning
         ([b"a", b" "], 1, (b" ",)),
         ([b"a", b"\n", b" b"], 0, (b"a", b"\n", b" b")),  # "\n " may be one token
+        ([b"a", b"\n", b"\tb"], 0, (b"a", b"\n", b"\tb")),
         ([b"x"] * 20, 20 - REACH, (b"x",) * REACH),
     ],
 )

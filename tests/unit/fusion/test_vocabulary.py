@@ -127,6 +127,8 @@ def test_end_of_text_matches_end_of_text_whatever_its_bytes() -> None:
     nothing = align(one, cloud, same_vocabulary=False, pending=b"q", cloud_end={1, 3})
     assert nothing.unlisted == 1.0
     assert not nothing.known.any()
+    opened = align(one, cloud, same_vocabulary=False, pending=b"<", cloud_end={1, 3})
+    assert opened.unlisted == 1.0  # "</s>" is no text that begins with "<"
 
 
 def test_half_characters_are_bytes() -> None:
