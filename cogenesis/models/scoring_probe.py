@@ -30,6 +30,9 @@ from cogenesis.wire import Deadline, Text
 LADDER: Final = (128, 64, 20, 5)
 """K that are tried. OpenAI-style APIs stop at 20 or 5; fusion's candidates are 64."""
 
+_ENOUGH: Final = 0.9
+"""Share of K that must come back with its bytes: some tokens are half a character."""
+
 _PASSING: Final = frozenset({"unreachable", "timeout", "rate-limited", "unauthorised"})
 """Errors that say nothing about what the server can do: the probe is tried again later."""
 
@@ -86,14 +89,17 @@ def _prefixes(asking: Asking) -> list[Prefix]:
 def _largest_k(asking: Asking, deadline: Deadline | None) -> tuple[int, Distribution]:
     """The largest K that really comes back, and what came."""
     prefix = _prefixes(asking)[:1]
-    for k in LADDER[:-1]:
+    for k in LADDER:
         try:
-            return k, _only(asking.ask(prefix, k, "single", deadline=deadline))
+            found = _only(asking.ask(prefix, k, "single", deadline=deadline))
         except CloudError as error:
             _raise_if_passing(error)
-            if error.reason in {"not-found", "server-error"}:
+            if k == LADDER[-1] or error.reason in {"not-found", "server-error"}:
                 raise
-    return LADDER[-1], _only(asking.ask(prefix, LADDER[-1], "single", deadline=deadline))
+            continue
+        if len(found) >= _ENOUGH * k:
+            return k, found
+    raise CloudError("bad-reply", f"{asking.server} lists fewer tokens than it is asked for")
 
 
 def _basic_faults(

@@ -22,7 +22,8 @@ from cogenesis.wire import Text
 BEGUN: tuple[Released, ...] = (public("Dear neighbours, on Saturday we will meet in the"),)
 DRAFT: tuple[Released, ...] = (public(" garden behind the"), public(" café to plant trees 🌳"))
 
-RARE = public("𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁")
+BIRDS = public("🐧🦜🐧🦜🐧🦜🐧🦜🐧🦜🐧🦜")
+HIEROGLYPHS = public("𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁𓀀𓀁")
 STORY = public(
     "Every year the whole street meets once, and this year it is our turn to ask the others. "
     "There will be cake, and somebody will bring a guitar, as somebody always does."
@@ -89,16 +90,17 @@ def test_texts_give_what_their_ids_give(cloud: tuple[TokenScorer, Egress]) -> No
     assert max(a.total_variation(b) for a, b in zip(by_text, by_ids, strict=True)) <= NOISE
 
 
-def test_a_place_where_half_a_character_is_likely_keeps_its_row(
+def test_places_where_half_a_character_is_likely_keep_their_rows(
     cloud: tuple[TokenScorer, Egress],
 ) -> None:
-    """Without the bias on a whole character llama.cpp drops such a row."""
+    """Without the bias on a whole character llama.cpp drops such a row.
+
+    Gemma has tokens for these birds and SmolLM2 has none; hieroglyphs are bytes for Gemma.
+    """
     scorer, _ = cloud
-    prefix: Text[Released] = Text((RARE,))
-    found = scorer.next_distribution(prefix, 20)
-    likely = found.tokens[int(found.logprobs.argmax())]
-    with pytest.raises(UnicodeDecodeError):
-        likely.decode()
+    found = scorer.next_distributions([Text((each,)) for each in (BIRDS, HIEROGLYPHS)], 20)
+    likely = [each.tokens[int(each.logprobs.argmax())] for each in found]
+    assert any("�" in token.decode("utf-8", "replace") for token in likely)
 
 
 def test_a_growing_text_is_read_from_the_cache(cloud: tuple[TokenScorer, Egress]) -> None:
