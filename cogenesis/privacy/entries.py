@@ -83,6 +83,7 @@ class Entries:
         "numbers",
         "rare",
         "runs",
+        "sequences",
         "threshold",
     )
 
@@ -94,6 +95,8 @@ class Entries:
         self.rare: set[str] = set()
         self.families: set[str] = set()
         self.runs: set[tuple[str, ...]] = set()
+        # The keys of several words again, in words: the shield must know where each begins.
+        self.sequences: set[tuple[str, ...]] = set()
         self._phrases: dict[tuple[str, ...], Role] = {}
         self._small_pairs: set[tuple[str, str]] = set()
         unique: set[str] = set()
@@ -162,6 +165,7 @@ class Entries:
                 continue
             if len(found) > 1:
                 self.keys[key] = role
+                self.sequences.add(tuple(w.key for w in found))
             for word in found:
                 self._add_field_word(word.key, role, alone=len(found) == 1)
 
@@ -186,12 +190,15 @@ class Entries:
             self._add_contact_words(found)
         elif finding.role == "address" and len(found) > 2 and found[0].number:
             self.keys.setdefault("".join(w.key for w in found[1:]), "address")
+            self.sequences.add(tuple(w.key for w in found[1:]))
         if len(key) < 2 or key in public_names():
             return
         if finding.role in _NAMED and len(found) > 1 and all(ordinary(w.key) for w in found):
             self._phrases.setdefault(tuple(w.key for w in found), finding.role)
         elif len(found) > 1 or finding.role not in _NAMED:
             self.keys.setdefault(key, finding.role)
+            if len(found) > 1:
+                self.sequences.add(tuple(w.key for w in found))
 
     def _add_named_word(self, word: Word, role: Role) -> None:
         key = word.key
@@ -225,6 +232,7 @@ class Entries:
             key = "".join(w.key for w in parts)
             if len(parts) > 1 and parts[-1].key != "s" and any(w.key in self.keys for w in parts):
                 self.keys.setdefault(key, "person")
+                self.sequences.add(tuple(w.key for w in parts))
 
     def _add_numbers(self, shown: str, label: str, found: Sequence[Word]) -> None:
         beside = set(_AGE_WORDS) if label == "age" else {base(w.key) for w in words(shown)}
@@ -240,6 +248,7 @@ class Entries:
             pairs = pairwise(phrase)
             if not all((base(a), base(b)) in self._small_pairs for a, b in pairs):
                 self.keys.setdefault("".join(phrase), role)
+                self.sequences.add(phrase)
         self._phrases.clear()
         self._small_pairs.clear()
 

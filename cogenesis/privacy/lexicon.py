@@ -84,6 +84,11 @@ class Lexicon:
         raise TypeError("a lexicon is private and is never serialised")
 
     @property
+    def entries(self) -> Entries:
+        """The private words themselves, for the shield, which must know their beginnings."""
+        return self._entries
+
+    @property
     def size(self) -> LexiconSize:
         """Counts of what is looked for, the shipped lists not included."""
         held = self._entries

@@ -119,6 +119,11 @@ _GROUPS: Final = (
 )
 
 
+def patterns() -> tuple[re.Pattern[str], ...]:
+    """The forms that begin with a number or a word: the shield asks what could become one."""
+    return tuple(pattern for _, rows in _GROUPS[1:] for _, pattern in rows)
+
+
 def notations(text: str) -> Iterator[Finding]:
     """Every notation of the text, as they overlap; spans are those of `text` itself."""
     shown, places = visible(text)

@@ -175,6 +175,21 @@ def _sensitive() -> tuple[dict[str, SensitiveKind], frozenset[str]]:
     return kinds, frozenset(personal)
 
 
+@cache
+def sensitive_sequences() -> frozenset[tuple[str, ...]]:
+    """The sensitive entries word by word: most are one word, "mental-health" is two."""
+    lines = (line for line in _lines("sensitive.txt") if not line.startswith("["))
+    entries = (entry for line in lines for entry in line.split())
+    return frozenset(tuple(w.key for w in words(entry)) for entry in entries)
+
+
+@cache
+def frequent_words(at_least: float) -> tuple[str, ...]:
+    """Every word of the frequency list from this Zipf frequency on, sorted."""
+    share = 10.0 ** (at_least - 9.0)
+    return tuple(sorted(key for key, s in _frequencies().items() if s >= share))
+
+
 @lru_cache(maxsize=100_000)
 def sensitive(key: str) -> SensitiveKind | None:
     """The sensitive category of a word in normal form (or of joined words), None for most."""
