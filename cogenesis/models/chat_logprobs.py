@@ -22,6 +22,7 @@ from cogenesis.models.logprob_replies import (
     listed_bytes,
     tokens_from_cache,
 )
+from cogenesis.models.protocol import Prompt
 from cogenesis.models.reply_reader import ReplyReader
 from cogenesis.privacy.released import Released, Setting
 from cogenesis.wire import Body, Json, Reply, Text
@@ -88,6 +89,10 @@ class ChatDialect:
 
     def piece(self, token_id: int) -> None:
         """Ids mean nothing here."""
+        return
+
+    def template_body(self, prompt: Prompt[Released]) -> None:
+        """The server fills it in by itself."""
         return
 
     def _entry(self, told: object, reader: ReplyReader) -> Entry:

@@ -21,17 +21,17 @@ private context, and a name among them would tell it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal, Protocol, TypeAlias
 
 from cogenesis.errors import CloudError, EgressError
 from cogenesis.models.distribution import Distribution
-from cogenesis.models.protocol import Message
+from cogenesis.models.protocol import Message, Prompt
 from cogenesis.models.reply_reader import ReplyReader, check_wire
-from cogenesis.privacy.released import Released, ReleasedIds
-from cogenesis.privacy.returned import Encoded, ask_ids
+from cogenesis.privacy.released import Released, ReleasedIds, ReturnedText
+from cogenesis.privacy.returned import Encoded, ask_ids, ask_prompt
 from cogenesis.wire import Body, Deadline, Json, Reply, Text, Wire
 
 Way = Literal["sequence", "batch", "single"]
@@ -98,6 +98,18 @@ class Scoring:
         return "this cloud model serves sketch mode only; use --mode sketch"
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateRequest:
+    """How a chat prompt is asked for: at `/apply-template`, or as ids and back to text.
+
+    `settings` are fields that both requests of the second form need.
+    """
+
+    endpoint: Literal["/apply-template", "/tokenize"]
+    body: Mapping[str, Json[Released]]
+    settings: Mapping[str, Json[Released]] = field(default_factory=dict)
+
+
 class Dialect(Protocol):
     """How one kind of server is asked. Pure: it sends nothing."""
 
@@ -138,6 +150,10 @@ class Dialect(Protocol):
 
     def piece(self, token_id: int) -> bytes | None:
         """The bytes of a token, where a vocabulary was given."""
+        ...
+
+    def template_body(self, prompt: Prompt[Released]) -> TemplateRequest | None:
+        """How the server is asked for its chat template, filled in; None if there is no way."""
         ...
 
 
@@ -195,6 +211,20 @@ class Asking:
         pieces = told.pieces or self._spelled(told.ids)
         plain = "".join(part.text for part in text.parts).encode("utf-8", "replace")
         return Encoded(told.ids, placed(pieces, plain))
+
+    def fill_template(
+        self, prompt: Prompt[Released], deadline: Deadline | None = None
+    ) -> ReturnedText:
+        """As `TokenScorer.fill_template`."""
+        asked = self.dialect.template_body(prompt)
+        if asked is None:
+            raise CloudError("bad-request", f"{self.server} does not show its chat template")
+        if asked.endpoint == "/apply-template":
+            return ask_prompt(self._wire, "/apply-template", asked.body, deadline=deadline)
+        body = {**asked.settings, **asked.body}
+        ids = ask_ids(self._wire, body, deadline=deadline).ids
+        back: dict[str, Json[Released]] = {**asked.settings, "tokens": ids}
+        return ask_prompt(self._wire, "/detokenize", back, deadline=deadline)
 
     def _spelled(self, ids: ReleasedIds) -> tuple[bytes, ...] | None:
         pieces = [self.dialect.piece(each) for each in ids.ids]

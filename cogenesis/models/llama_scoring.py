@@ -17,14 +17,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from cogenesis.models.draft_scoring import Answer, Prefix, Turns, Way
-from cogenesis.models.llama_bodies import tokenize_body
+from cogenesis.models.draft_scoring import Answer, Prefix, TemplateRequest, Turns, Way
+from cogenesis.models.llama_bodies import template_body, tokenize_body
 from cogenesis.models.logprob_replies import (
     choices_in_order,
     distribution,
     entry_with_bytes,
     tokens_from_cache,
 )
+from cogenesis.models.protocol import Prompt
 from cogenesis.models.reply_reader import ReplyReader
 from cogenesis.privacy.released import Released, public
 from cogenesis.wire import Body, Json, Reply, Text
@@ -90,6 +91,10 @@ class LlamaDialect:
     def piece(self, token_id: int) -> bytes | None:
         """Told by the server with the ids."""
         return None
+
+    def template_body(self, prompt: Prompt[Released]) -> TemplateRequest:
+        """llama.cpp has an endpoint for it."""
+        return TemplateRequest("/apply-template", template_body(prompt))
 
 
 def prompts_of(prefixes: Sequence[Prefix]) -> tuple[Json[Released], ...]:

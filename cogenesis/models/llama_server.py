@@ -1,8 +1,9 @@
 """A real llama.cpp server, on the device or in the cloud, by its own endpoints.
 
 On the device every prompt is turned into token ids first, so that the server's cache is
-reused whenever a prompt only grew. In the cloud the text itself is sent, because ids of
-released text are not a released type: there a `LlamaServer` serves sketch mode only.
+reused whenever a prompt only grew. In the cloud the text itself is sent, because plain ids
+are not a released type: there a `LlamaServer` serves sketch mode only. Its distributions, by
+released text or by the server's own ids, come from a `TokenScorer` with a `LlamaDialect`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from cogenesis.models.distribution import Distribution
 from cogenesis.models.draft_scoring import Answer, Prefix, Way
 from cogenesis.models.llama_scoring import prompts_of
 from cogenesis.models.logprob_replies import TokenNames, choices_in_order, tokens_from_cache
+from cogenesis.models.protocol import Prompt
 from cogenesis.models.reply_reader import ReplyReader
 from cogenesis.models.vllm import named_row
 from cogenesis.privacy.released import Released, Setting
@@ -109,6 +110,10 @@ class CompletionsDialect:
 
     def piece(self, token_id: int) -> None:
         """Ids mean nothing here."""
+        return
+
+    def template_body(self, prompt: Prompt[Released]) -> None:
+        """These servers do not show their template."""
         return
 
     def _row(self, told: tuple[str, Any], k: int, reader: ReplyReader) -> Distribution:

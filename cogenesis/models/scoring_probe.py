@@ -72,9 +72,8 @@ def find_scoring(asking: Asking, deadline: Deadline | None = None) -> Scoring:
     if failed:
         return Scoring((), failed=tuple(failed))
     ids = _ids(asking, deadline)
-    ways: list[Way] = [
-        way for way in asking.dialect.ways if _works(asking, way, k, ids, failed, deadline)
-    ]
+    trial = _Trial(asking, k, _drafts(asking, ids), failed, deadline)
+    ways: list[Way] = [way for way in asking.dialect.ways if trial.passes(way)]
     caches = None if base.cached is None else True
     return Scoring(tuple(ways), k, caches, ids is not None, tuple(failed))
 
@@ -129,45 +128,65 @@ def _ids(asking: Asking, deadline: Deadline | None) -> ReleasedIds | None:
         return None
 
 
-def _works(
-    asking: Asking,
-    way: Way,
-    k: int,
-    ids: ReleasedIds | None,
-    failed: list[str],
-    deadline: Deadline | None,
-) -> bool:
-    """Whether a way gives what asking one by one gives, on every kind of prefix it fits."""
-    if way == "single":
-        return True
+def _drafts(asking: Asking, ids: ReleasedIds | None) -> list[Sequence[Prefix]]:
+    """Prefixes that grow out of one another: as texts, and as ids where there are any."""
     drafts: list[Sequence[Prefix]] = [_prefixes(asking)]
     if ids is not None and len(ids) > len(_NEXT):
         drafts.append([ids.prefix(n) for n in range(len(ids) - len(_NEXT), len(ids) + 1)])
-    fitting = [draft for draft in drafts if asking.dialect.fits(draft, way)]
-    if not fitting:
-        failed.append(f"{way}: the server does not tell the ids that it needs")
-        return False
-    try:
-        worst = max(_distance(asking, draft, k, way, deadline) for draft in fitting)
-    except CloudError as error:
-        _raise_if_passing(error)
-        failed.append(f"{way}: {error}")
-        return False
-    if worst > NOISE:
-        failed.append(f"{way}: scores of a draft differ by {worst:.2f} from one by one")
-    return worst <= NOISE
+    return drafts
 
 
-def _distance(
-    asking: Asking, draft: Sequence[Prefix], k: int, way: Way, deadline: Deadline | None
-) -> float:
-    """The largest total variation between a draft's positions and the same, one by one."""
-    together = asking.ask(draft, k, way, deadline=deadline).distributions
-    alone = asking.ask(draft, k, "single", deadline=deadline).distributions
-    pairs = [(a, b) for a, b in zip(together, alone, strict=True) if a is not None]
-    if together[-1] is None or len(pairs) < 2:
-        raise CloudError("bad-reply", f"{asking.server} left positions of a draft out")
-    return max(a.total_variation(b) for a, b in pairs if b is not None)
+class _Trial:
+    """Tries ways on drafts. Each draft is asked one by one only once, and only if needed."""
+
+    def __init__(
+        self,
+        asking: Asking,
+        k: int,
+        drafts: list[Sequence[Prefix]],
+        failed: list[str],
+        deadline: Deadline | None,
+    ) -> None:
+        self._asking = asking
+        self._k = k
+        self._drafts = drafts
+        self._alone: dict[int, tuple[Distribution | None, ...]] = {}
+        self._failed = failed
+        self._deadline = deadline
+
+    def passes(self, way: Way) -> bool:
+        """Whether it gives what asking one by one gives, on every kind of prefix it fits."""
+        if way == "single":
+            return True
+        dialect = self._asking.dialect
+        fitting = [at for at, draft in enumerate(self._drafts) if dialect.fits(draft, way)]
+        if not fitting:
+            self._failed.append(f"{way}: the server does not tell the ids that it needs")
+            return False
+        try:
+            worst = max(self._distance(at, way) for at in fitting)
+        except CloudError as error:
+            _raise_if_passing(error)
+            self._failed.append(f"{way}: {error}")
+            return False
+        if worst > NOISE:
+            self._failed.append(f"{way}: scores of a draft differ by {worst:.2f} from one by one")
+        return worst <= NOISE
+
+    def _distance(self, at: int, way: Way) -> float:
+        """The largest total variation between a draft's positions and the same, one by one."""
+        draft = self._drafts[at]
+        together = self._ask(draft, way)
+        if at not in self._alone:
+            self._alone[at] = self._ask(draft, "single")
+        both = zip(together, self._alone[at], strict=True)
+        pairs = [(a, b) for a, b in both if a is not None and b is not None]
+        if together[-1] is None or len(pairs) < 2:
+            raise CloudError("bad-reply", f"{self._asking.server} left positions of a draft out")
+        return max(a.total_variation(b) for a, b in pairs)
+
+    def _ask(self, draft: Sequence[Prefix], way: Way) -> tuple[Distribution | None, ...]:
+        return self._asking.ask(draft, self._k, way, deadline=self._deadline).distributions
 
 
 def _only(answer: Answer) -> Distribution:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.draft_scoring import Answer, Prefix, Turns, Way, nested
 from cogenesis.models.logprob_replies import Entry, bytes_of_name, distribution, tokens_from_cache
+from cogenesis.models.protocol import Prompt
 from cogenesis.models.reply_reader import ReplyReader
 from cogenesis.privacy.released import Released, ReleasedIds, Setting
 from cogenesis.wire import Body, Json, Reply, Text
@@ -104,6 +105,10 @@ class SglangDialect:
     def piece(self, token_id: int) -> bytes | None:
         """From the vocabulary that was given."""
         return None if self._vocabulary is None else self._vocabulary.get(token_id)
+
+    def template_body(self, prompt: Prompt[Released]) -> None:
+        """The server does not show its template."""
+        return
 
     def _row(self, told: object, k: int, reader: ReplyReader) -> Distribution:
         entries = [

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from cogenesis.errors import CloudError
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.draft_scoring import Asking, Dialect, Prefix, Scoring
+from cogenesis.models.protocol import Prompt
 from cogenesis.models.scoring_probe import find_scoring
-from cogenesis.privacy.released import Released, ReleasedIds
+from cogenesis.privacy.released import Released, ReleasedIds, ReturnedText
 from cogenesis.privacy.returned import Encoded
 from cogenesis.wire import Deadline, Text, Wire
 
@@ -66,6 +67,19 @@ class TokenScorer:
             PrivacyError: the text may not leave.
         """
         return self._asking.encode(text, deadline)
+
+    def fill_template(
+        self, prompt: Prompt[Released], *, deadline: Deadline | None = None
+    ) -> ReturnedText:
+        """The chat turns as the model's own template writes them, up to the assistant's turn.
+
+        Put it before the text so far: `Text((filled, shielded))` is then a prefix.
+
+        Raises:
+            CloudError: the server does not show it (ask it by `ChatDialect` then).
+            PrivacyError: the turns may not leave.
+        """
+        return self._asking.fill_template(prompt, deadline)
 
     def next_distribution(
         self, prefix: Prefix, k: int, *, deadline: Deadline | None = None

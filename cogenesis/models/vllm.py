@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cogenesis.models.distribution import Distribution
-from cogenesis.models.draft_scoring import Answer, Prefix, Turns, Way
+from cogenesis.models.draft_scoring import Answer, Prefix, TemplateRequest, Turns, Way
+from cogenesis.models.llama_bodies import messages_of
 from cogenesis.models.llama_scoring import prompts_of
 from cogenesis.models.logprob_replies import (
     Entry,
@@ -29,8 +30,9 @@ from cogenesis.models.logprob_replies import (
     distribution,
     tokens_from_cache,
 )
+from cogenesis.models.protocol import Prompt
 from cogenesis.models.reply_reader import ReplyReader
-from cogenesis.privacy.released import Released, Setting
+from cogenesis.privacy.released import Released, ReturnedText, Setting
 from cogenesis.wire import Body, Json, Reply, Text
 
 _NAMED: Final = re.compile(r"token_id:(\d{1,9})")
@@ -75,7 +77,7 @@ class VllmDialect:
             "seed": 0,
             "logprobs": k,
             "return_tokens_as_token_ids": self._vocabulary is not None,
-            "add_special_tokens": True,
+            "add_special_tokens": not any(opens_itself(each) for each in prefixes),
             "stream": False,
         }
 
@@ -94,11 +96,22 @@ class VllmDialect:
 
     def tokenize_body(self, text: Text[Released]) -> dict[str, Json[Released]]:
         """The ids of a text, the opening token included."""
-        return {"model": Text((self._model,)), "prompt": text, "add_special_tokens": True}
+        opening = not opens_itself(text)
+        return {"model": Text((self._model,)), "prompt": text, "add_special_tokens": opening}
 
     def piece(self, token_id: int) -> bytes | None:
         """From the vocabulary that was given."""
         return None if self._vocabulary is None else self._vocabulary.get(token_id)
+
+    def template_body(self, prompt: Prompt[Released]) -> TemplateRequest:
+        """vLLM tokenises chat turns, and turns ids into text."""
+        model: dict[str, Json[Released]] = {"model": Text((self._model,))}
+        body: dict[str, Json[Released]] = {
+            "messages": messages_of(prompt),
+            "add_generation_prompt": True,
+            "add_special_tokens": False,
+        }
+        return TemplateRequest("/tokenize", body, model)
 
     def _row(self, told: object, k: int, reader: ReplyReader) -> Distribution:
         row = reader.mapping(told, "top_logprobs[0]")
@@ -113,6 +126,11 @@ class VllmDialect:
                 raise reader.fault("listed a token that the given vocabulary does not have")
             entries.append(Entry(int(match[1]), logprob, token))
         return distribution(reader, entries, k)
+
+
+def opens_itself(prefix: Prefix) -> bool:
+    """Whether a text begins with a filled-in template, which has the opening token in it."""
+    return isinstance(prefix, Text) and isinstance(prefix.parts[0], ReturnedText)
 
 
 def named_row(

@@ -12,6 +12,7 @@ from cogenesis.cloud_server import DemoCloud
 from cogenesis.errors import CloudError
 from cogenesis.models.draft_scoring import NOISE, Asking
 from cogenesis.models.llama_scoring import LlamaDialect
+from cogenesis.models.protocol import Message, Prompt
 from cogenesis.models.token_scorer import TokenScorer
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
@@ -119,3 +120,13 @@ def test_a_growing_text_is_read_from_the_cache(cloud: tuple[TokenScorer, Egress]
 def test_more_entries_than_it_showed_are_not_asked_for(cloud: tuple[TokenScorer, Egress]) -> None:
     with pytest.raises(CloudError, match="lists 128 tokens, not 129"):
         cloud[0].next_distribution(Text(BEGUN), 129)
+
+
+def test_a_chat_goes_on_where_its_template_ends(cloud: tuple[TokenScorer, Egress]) -> None:
+    scorer, egress = cloud
+    question: Prompt[Released] = Prompt((Message("user", (public("What is 2 + 2?"),)),), ())
+    filled = scorer.fill_template(question)
+    assert "What is 2 + 2?" in filled.text
+    assert filled.server == egress.server
+    found = scorer.next_distribution(Text((filled, public("2 + 2 ="))), 64)
+    assert found.tokens[int(found.logprobs.argmax())].strip() in {b"4", b""}

@@ -159,7 +159,9 @@ def _texts(prompt: Any) -> list[str]:
 
 
 @contextmanager
-def scorer(dialect: Dialect, scores: Scores) -> Iterator[tuple[TokenScorer, Loopback]]:
+def scorer(
+    dialect: Dialect, scores: Callable[[Handler], None]
+) -> Iterator[tuple[TokenScorer, Loopback]]:
     """A scorer on a server, through the real egress."""
     memory = Path("/dev/shm")  # the ledger syncs each row
     with (

@@ -8,11 +8,13 @@ import pytest
 
 from cogenesis.errors import CloudError
 from cogenesis.models.draft_scoring import Prefix
+from cogenesis.models.protocol import Message, Prompt
 from cogenesis.models.reply_reader import ReplyReader
 from cogenesis.models.vllm import VllmDialect
-from cogenesis.privacy.released import Setting, public
+from cogenesis.privacy.released import Released, Setting, public
 from cogenesis.wire import Text, to_plain
-from tests.unit.models.scoring_server import recorded
+from tests.unit.models.loopback import Handler
+from tests.unit.models.scoring_server import recorded, scorer
 
 MODEL = Setting.of("cloud")
 VOCABULARY = {5: b" a", 6: b" the", 7: b" an", 8: b" is", 9: b"\xf0\x9f"}
@@ -95,3 +97,23 @@ def test_a_bad_reply_is_named_so(change: Any) -> None:
     with pytest.raises(CloudError) as caught:
         VllmDialect(MODEL, VOCABULARY).read(reply, PROMPTS, 2, "batch", READER)
     assert caught.value.reason == "bad-reply"
+
+
+def test_a_chat_prompt_is_asked_for_as_ids_and_turned_into_text() -> None:
+    def answer(handler: Handler) -> None:
+        ids = {"tokens": [1, 2, 3], "count": 3, "max_model_len": 99}
+        handler.send_json(ids if handler.asked.path == "/tokenize" else {"prompt": "<s>[hi]"})
+
+    dialect = VllmDialect(MODEL)
+    prompt: Prompt[Released] = Prompt((Message("user", (public("hi"),)),), ())
+    with scorer(dialect, answer) as (asked, server):
+        filled = asked.fill_template(prompt)
+        turns, back = (each.body for each in server.asked)
+    assert turns["messages"] == [{"role": "user", "content": "hi"}]
+    assert back == {"model": "cloud", "tokens": [1, 2, 3]}
+    assert filled.text == "<s>[hi]"
+    # The template has the opening token in it: no second one is added.
+    text: Text[Released] = Text((filled,))
+    assert to_plain(dialect.body([text], 2, "single", 0.0))["add_special_tokens"] is False
+    assert to_plain(dialect.tokenize_body(text))["add_special_tokens"] is False
+    assert to_plain(dialect.body(PROMPTS, 2, "batch", 0.0))["add_special_tokens"] is True
