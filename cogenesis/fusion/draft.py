@@ -237,7 +237,8 @@ class _Run:
         flying = sum(not block.settled() for block in self._blocks)
         if flying >= plan.flying:
             return False
-        return self._tip - first + 1 >= plan.size or not self._may_draft()
+        enough = plan.size if flying else plan.first
+        return self._tip - first + 1 >= enough or not self._may_draft()
 
     def _wait(self) -> None:
         block = self._block()

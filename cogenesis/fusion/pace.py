@@ -23,19 +23,32 @@ _BOTHER: Final = 1.02
 """A plan must promise this much more speed to replace one with fewer requests."""
 
 
+_SIZES: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, LONGEST)
+_OFTEN: Final = 8
+"""After its first answers a pace plans anew with every eighth: planning takes time itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`size` positions a request (1 is lockstep), `flying` requests at a time."""
+    """How to cut the text into requests.
+
+    Attributes:
+        size: positions in a request at most; 1 is lockstep.
+        flying: requests at a time.
+        first: positions that are enough while no request flies. The device drafts on during
+            the flight, so a short first block after a wrong draft wins time.
+    """
 
     size: int
     flying: int = 1
+    first: int = 1
 
 
 class Pacer:
     """Always the same plan: for tests and measurements."""
 
-    def __init__(self, size: int, flying: int = 1) -> None:
-        self._plan = Plan(size, flying)
+    def __init__(self, size: int, flying: int = 1, first: int | None = None) -> None:
+        self._plan = Plan(size, flying, size if first is None else first)
 
     def plan(self) -> Plan:
         """What to do now."""
@@ -54,10 +67,11 @@ class Pacer:
 class Pace(Pacer):
     """Chooses the plan with the most expected tokens a second.
 
-    With acceptance a, a block of m positions gives (1 - a^m) / (1 - a) tokens. If it is right
-    to its end, the device has drafted on meanwhile: it takes max(m·t, R(m) / f) with f
-    requests at a time. Otherwise the drafts after it are lost: (m - 1)·t + R(m) pass from the
-    first new draft to the next answer. In lockstep both models work at once: max(t, R(1)).
+    With acceptance a, a block of m positions gives E(m) = (1 - a^m) / (1 - a) tokens. After a
+    wrong draft nothing flies: the first block takes (m - 1)·t + R(m) seconds, t for a token of
+    the device, R for a request. If it is right to its end, blocks flow until the next wrong
+    draft, each in max(m·t, R(m) / f) with f requests at a time, because the device drafts on
+    meanwhile. In lockstep both models work at once: max(t, R(1)).
 
     R(m) = fixed + slope·m is fitted to what was measured, because some servers score a draft
     one position after the other.
@@ -68,11 +82,20 @@ class Pace(Pacer):
     ) -> None:
         """`longest` and `flying` are limits; `requests_a_token` one that lockstep may break."""
         super().__init__(min(4, longest))
-        self._longest, self._flying, self._budget = longest, flying, requests_a_token
+        sizes = [size for size in _SIZES if 1 < size <= longest]
+        self._plans = [Plan(1)] + [
+            Plan(size, flights, first)
+            for size in sizes
+            for flights in range(1, flying + 1)
+            for first in _SIZES
+            if first <= size
+        ]
+        self._budget = requests_a_token
         # Ten imagined drafts, so that the first real ones do not decide alone.
         self._right, self._compared = 8.0, 10.0
         self._token_s: float | None = None
         self._fit = _Line()
+        self._answers = 0
 
     @property
     def acceptance(self) -> float:
@@ -89,46 +112,59 @@ class Pace(Pacer):
 
     def answered(self, size: int, seconds: float) -> None:
         self._fit.add(size, seconds)
-        self._plan = self._best()
+        self._answers += 1
+        if self._answers < _OFTEN or self._answers % _OFTEN == 0:
+            self._plan = self._best()
 
     def _best(self) -> Plan:
-        plans = [
-            Plan(size, flying)
-            for flying in range(1, self._flying + 1)
-            for size in range(1 if flying == 1 else 2, self._longest + 1)
-        ]
-        plans.sort(key=self.requests)
-        best = plans[0]
+        cost = {plan: self.requests(plan) for plan in self._plans}
+        plans = sorted(self._plans, key=cost.__getitem__)
         # Where drafts are too often wrong for the budget, any plan beats lockstep's requests.
-        limit = self._budget if self.requests(best) <= self._budget else 1.0
+        limit = self._budget if cost[plans[0]] <= self._budget else 1.0
+        best, fastest = plans[0], self.speed(plans[0])
         for plan in plans[1:]:
-            allowed = plan.size == 1 or self.requests(plan) <= limit
-            if allowed and self.speed(plan) > _BOTHER * self.speed(best):
-                best = plan
+            if plan.size > 1 and cost[plan] > limit:
+                continue
+            speed = self.speed(plan)
+            if speed > _BOTHER * fastest:
+                best, fastest = plan, speed
         return best
 
-    def _tokens(self, size: int) -> float:
+    def _tokens(self, size: float) -> float:
         a = self.acceptance
         return float((1.0 - a**size) / (1.0 - a))
 
+    def _flowing(self, plan: Plan) -> tuple[float, float]:
+        """Size of a block while others fly, and how many of them follow a first block."""
+        size = float(plan.size)
+        if plan.flying == 1:  # it is what was drafted during the flight before it
+            drafted = self._fit.at(plan.size) / self._seconds()
+            size = min(size, max(float(plan.first), drafted))
+        a = self.acceptance
+        return size, a**plan.first / (1.0 - a**size)
+
+    def _seconds(self) -> float:
+        return max(self._token_s or 1e-4, 1e-6)
+
     def speed(self, plan: Plan) -> float:
         """Expected tokens a second."""
-        token_s, answer_s = self._token_s or 1e-4, self._fit.at(plan.size)
+        token_s = self._seconds()
         if plan.size == 1:
-            return 1.0 / max(token_s, answer_s, 1e-6)
-        whole = self.acceptance**plan.size
-        flowing = max(plan.size * token_s, answer_s / plan.flying)
-        refilled = max((plan.size - 1) * token_s + answer_s, plan.size * token_s)
-        return self._tokens(plan.size) / (whole * flowing + (1.0 - whole) * refilled)
+            return 1.0 / max(token_s, self._fit.at(1))
+        size, blocks = self._flowing(plan)
+        start = max((plan.first - 1) * token_s + self._fit.at(plan.first), token_s)
+        flow = max(size * token_s, self._fit.at(size) / plan.flying)
+        tokens = self._tokens(plan.first) + blocks * self._tokens(size)
+        return tokens / (start + blocks * flow)
 
     def requests(self, plan: Plan) -> float:
         """Expected requests a token: after a wrong draft those behind it are for nothing."""
         if plan.size == 1:
             return 1.0
-        wrong = 1.0 - self.acceptance**plan.size
-        drafting_s = max(plan.size * (self._token_s or 1e-4), 1e-6)
-        behind = min(plan.flying - 1.0, self._fit.at(plan.size) / drafting_s)
-        return (1.0 + wrong * behind) / self._tokens(plan.size)
+        size, blocks = self._flowing(plan)
+        behind = min(plan.flying - 1.0, self._fit.at(size) / (size * self._seconds()))
+        tokens = self._tokens(plan.first) + blocks * self._tokens(size)
+        return (1.0 + blocks + behind) / tokens
 
 
 class _Line:

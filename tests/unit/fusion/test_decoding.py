@@ -62,8 +62,9 @@ def drafting(
     *,
     size: int = 4,
     flying: int = 1,
+    first: int | None = None,
 ) -> tuple[list[FusedToken], Tally]:
-    way = DraftAndVerify(DEVICE, cloud, target, decoding, pace=Pacer(size, flying))
+    way = DraftAndVerify(DEVICE, cloud, target, decoding, pace=Pacer(size, flying, first))
     return list(way.tokens(PROMPT)), way.tally
 
 
@@ -82,6 +83,7 @@ def text(tokens: Sequence[FusedToken]) -> str:
     shaping=st.sampled_from(SHAPINGS),
     size=st.integers(1, 8),
     flying=st.integers(1, 3),
+    first=st.integers(1, 8),
     seed=st.integers(-(2**40), 2**70),
     waits=st.lists(st.floats(0, 0.002), min_size=1, max_size=6),
     ends=st.sampled_from([frozenset({END}), frozenset(range(0, 256, 6))]),
@@ -94,6 +96,7 @@ def test_drafting_gives_locksteps_text_token_for_token(
     shaping: Shaping,
     size: int,
     flying: int,
+    first: int,
     seed: int,
     waits: list[float],
     ends: frozenset[int],
@@ -102,7 +105,9 @@ def test_drafting_gives_locksteps_text_token_for_token(
     target = Target(RULES[rule], FixedWeight(weight), shaping, schedule, k=16)
     decoding = replace(DECODING, seed=seed, max_tokens=24, ends=ends, stops=stops)
     cloud = SameVocabularyCloud(CLOUD, wait=lambda call: waits[call % len(waits)])
-    drafted, tally = drafting(cloud, target, decoding, size=size, flying=flying)
+    drafted, tally = drafting(
+        cloud, target, decoding, size=size, flying=flying, first=min(first, size)
+    )
     assert tally.round_trips == len(cloud.asked)
     assert drafted == lockstep(SameVocabularyCloud(CLOUD), target, decoding)
     assert all(token.fallback is None for token in drafted)
@@ -601,7 +606,7 @@ def test_only_complete_characters_come_out() -> None:
     assert emission.finish == "length"
 
 
-@given(st.text(max_size=20), st.lists(st.integers(1, 4), min_size=40, max_size=40))
+@given(st.text(max_size=10), st.lists(st.integers(1, 4), min_size=40, max_size=40))
 def test_however_the_bytes_are_cut_the_text_is_the_same(whole: str, cuts: list[int]) -> None:
     data, pieces, at = whole.encode("utf-8", "ignore"), [], 0
     for size in cuts:
@@ -657,11 +662,13 @@ def test_a_near_cloud_that_scores_one_by_one_is_asked_in_lockstep() -> None:
     assert settled(0.0, 0.024, 0.88)[1] == 1
 
 
-def test_a_far_cloud_gets_blocks_and_a_right_device_longer_ones() -> None:
-    _, far, _ = settled(0.05, 0.001, 0.88)
-    _, sure, _ = settled(0.05, 0.001, 0.98)
-    _, unsure, _ = settled(0.05, 0.001, 0.5)
-    assert 1 < unsure < far < sure
+def test_a_far_cloud_gets_blocks_and_a_right_device_needs_fewer() -> None:
+    paces = [settled(0.05, 0.001, accepted)[0] for accepted in (0.5, 0.88, 0.98)]
+    assert all(pace.plan().size > 1 for pace in paces)
+    unsure, far, sure = (pace.requests(pace.plan()) for pace in paces)
+    assert unsure > far > sure
+    unsure, far, sure = (pace.speed(pace.plan()) for pace in paces)
+    assert 1.0 / 0.051 < unsure < far < sure < 1.0 / 0.013  # between lockstep and the device
 
 
 def test_a_plan_keeps_to_its_requests() -> None:
