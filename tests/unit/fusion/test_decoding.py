@@ -618,7 +618,8 @@ def test_however_the_bytes_are_cut_the_text_is_the_same(whole: str, cuts: list[i
     got = "".join(text for step in out for text in step)
     held = "" if found else expected[len(got) :]
     assert got + held == expected[: min(found, default=len(expected))]
-    assert held == "" or any(stop.startswith(held) for stop in ("stop", "ab"))
+    # What is held back ends with the beginning of a stop string.
+    assert held == "" or held.endswith(("s", "st", "sto", "a"))
 
 
 def test_an_end_token_is_no_text_and_gives_back_what_was_held() -> None:
