@@ -125,9 +125,9 @@ class Shield:
     def _with_last_word(self, text: str, found: Sequence[Word]) -> tuple[list[Shown], bool]:
         """What is shown where the last word may go on, and whether that is all of the text."""
         fold, last = self._fold, len(found) - 1
-        shown, held = fold.look(text, found, last, ends=False)
+        shown, held = fold.look(text, found, last, after="")
         if shown[last].role is None:
-            fine = held > last and self._beginnings.word_may_leave(found[last])
+            fine = held > last and self._beginnings.word_may_leave(text, found[last])
         else:
             fine = held >= last and not self._beginnings.could_leave_grown(found[last].key)
         # An earlier word that only this one makes private may be free again when it goes on.
@@ -153,7 +153,8 @@ class _Fold:
         self.words: list[Word] = []
         self.complete = 0
         self.shown: list[Shown] = []
-        self._since: list[int] = []  # the word at which `shown` was decided
+        # Every change of mind about a pending word: at which word, about which, what it was.
+        self._changes: list[tuple[int, int, Shown]] = []
         self._settled: list[int] = []  # after each complete word
 
     @property
@@ -165,46 +166,51 @@ class _Fold:
         same = _common(self._text, text)
         keep = len(self.words)
         beginning = text[:same]
-        while keep and not _ends(beginning, self.words[keep - 1]):
+        while keep and not _after(beginning, self.words[keep - 1]):
             keep -= 1
         self._forget(keep)
         at = self.words[-1].end if self.words else 0
         self.words += (_moved(word, at) for word in words(text[at:]))
         self._text = text
         whole = len(self.words)
-        if whole and not _ends(text, self.words[-1]):
+        if whole and not _after(text, self.words[-1]):
             whole -= 1
         for i in range(self.complete, whole):
             self._step(text, i)
         return self.words
 
     def look(
-        self, text: str, found: Sequence[Word], i: int, *, ends: bool
+        self, text: str, found: Sequence[Word], i: int, *, after: str
     ) -> tuple[list[Shown], int]:
-        """What the words up to `i` are shown as after reading it, and the first one held."""
+        """What the words up to `i` are shown as once it is read, and the first one held.
+
+        `after` is the character that ends the word, "" where letters may still follow.
+        """
         first = max(0, i + 1 - WINDOW)
         origin = found[first].start
         window = text[origin : found[i].end]
         near = [_moved(word, -origin) for word in found[first : i + 1]]
         shown = [*self.shown[:i], PLAIN]
-        marks = sorted(self._private.marks(window), key=lambda m: (m.first, -m.last))
-        for mark in marks:
-            for at in range(first + mark.first, first + mark.last):
-                # What is settled has left already; what is masked stays masked.
-                if at >= self.settled and shown[at].role is None:
-                    goes_on = at > first + mark.first and shown[at - 1].role is not None
+        for mark in self._private.marks(window):
+            # What is settled has left already.
+            for at in range(max(self.settled, first + mark.first), first + mark.last):
+                goes_on = at > first + mark.first and shown[at - 1].role is not None
+                # What is masked stays masked; a longer span or a name says better as what.
+                longer = goes_on and not shown[at].joined
+                named = mark.kind == "identifier" != shown[at].kind
+                if shown[at].role is None or longer or named:
                     shown[at] = Shown(mark.role, joined=goes_on, kind=mark.kind)
         hidden = [s.role is not None for s in shown[first:]]
-        held = first + self._beginnings.held_from(window, near, hidden, ends=ends)
-        return shown, held
+        held = self._beginnings.held_from(window, near, hidden, after=after)
+        return shown, first + held
 
     def _step(self, text: str, i: int) -> None:
-        shown, held = self.look(text, self.words, i, ends=True)
+        shown, held = self.look(text, self.words, i, after=_after(text, self.words[i]))
         for at in range(self.settled, i):
             if shown[at] != self.shown[at]:
-                self.shown[at], self._since[at] = shown[at], i
+                self._changes.append((i, at, self.shown[at]))
+                self.shown[at] = shown[at]
         self.shown.append(shown[i])
-        self._since.append(i)
         self._settled.append(max(self.settled, min(held, i + 1)))
         self.complete = i + 1
 
@@ -216,20 +222,18 @@ class _Fold:
             return
         # In this order: should it be interrupted, the rest is forgotten at the next call.
         self.complete = keep
-        del self.shown[keep:], self._since[keep:], self._settled[keep:]
-        for at in range(self.settled, keep):
-            if self._since[at] >= keep:  # a forgotten word had masked it
-                self.shown[at], self._since[at] = PLAIN, at
+        while self._changes and self._changes[-1][0] >= keep:
+            _, at, before = self._changes.pop()
+            self.shown[at] = before
+        del self.shown[keep:], self._settled[keep:]
 
 
-def _ends(text: str, word: Word) -> bool:
-    """Whether something that can be seen follows the word, so that it cannot go on."""
+def _after(text: str, word: Word) -> str:
+    """The character that ends a word: the first that can be seen; "" if letters may follow."""
     for char in text[word.end : word.end + _LOOK]:
-        if char in "\n\t\r":
-            return True
-        if not hidden_character(char) and char not in _SHAPELESS:
-            return True
-    return False
+        if char in "\n\t\r" or not (hidden_character(char) or char in _SHAPELESS):
+            return char
+    return ""
 
 
 def _moved(word: Word, by: int) -> Word:

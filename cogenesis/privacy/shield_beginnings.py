@@ -21,6 +21,7 @@ context does not have it; irregular inflections ("mic" of "mice", private throug
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
@@ -71,6 +72,9 @@ _ENDINGS: Final = 4
 """Letters that an inflection adds at most."""
 
 _APOSTROPHES: Final = "'’"
+_CONTRACTIONS: Final = frozenset({"s", "t", "d", "m", "ll", "re", "ve"})
+_JOINTS: Final = frozenset("@._+-")
+_ADDRESS: Final = re.compile(r"@|://|\bwww\b|\w[._+]\w")
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 
 # Words without a digit that a notation can begin with. Any word can stand before "Street 5";
@@ -116,12 +120,12 @@ class Beginnings:
             return key in {"a", "i"}
         return zipf(key) >= RARE_BELOW and (key in function_words() or ordinary(key))
 
-    def word_may_leave(self, word: Word) -> bool:
+    def word_may_leave(self, text: str, word: Word) -> bool:
         """Whether an unfinished last word that is not private may be shown."""
         key = word.key
         if word.number:
             return False  # more digits may follow
-        if self.may_leave(key):
+        if self.may_leave(key) or _contracted(text, word):
             return True
         return ordinary(key) and len(key) > 1 and not self._could_grow(key)
 
@@ -140,7 +144,7 @@ class Beginnings:
         return False
 
     def held_from(
-        self, text: str, found: Sequence[Word], hidden: Sequence[bool], *, ends: bool
+        self, text: str, found: Sequence[Word], hidden: Sequence[bool], *, after: str
     ) -> int:
         """Index of the first word that could still turn out private by what follows.
 
@@ -148,17 +152,19 @@ class Beginnings:
             text: the window, up to the end of its last word.
             found: its words.
             hidden: for each word whether it is masked already.
-            ends: whether the last word is known to end there.
+            after: the character that ends the last word, "" where letters may follow.
 
         Returns:
             An index into `found`; `len(found)` where nothing has to be held.
         """
+        ends = bool(after)
         starts = [
             self._sequence_start(found, hidden, ends=ends),
             self._piece_start(text, found, hidden, ends=ends),
             self._neighbour_start(found, hidden, ends=ends),
             _capital_start(found, hidden),
             self._notation_start(text, found, hidden, ends=ends),
+            self._token_start(text, found, hidden, after=after),
         ]
         return min(starts)
 
@@ -193,13 +199,13 @@ class Beginnings:
                 earliest = _first_shown(hidden, start)
         last = found[-1].key
         # A rarer word, complete: held only as a beginning of a name or a number.
-        rarer = not hidden[-1] and ordinary(last) and not self.may_leave(last)
+        rarer = len(last) > 1 and not hidden[-1] and not self.may_leave(last) and ordinary(last)
         return min(earliest, size - 1) if rarer and _continued(self._keys, last) else earliest
 
     def _is_word(self, text: str, word: Word, *, ends: bool) -> bool:
-        if word.start > 0 and text[word.start - 1] in _APOSTROPHES and len(word.key) < 3:
-            return True  # "'s", "'ll"
-        return self.may_leave(word.key) or (ends and len(word.key) > 1 and ordinary(word.key))
+        if self.may_leave(word.key) or _contracted(text, word):
+            return True
+        return ends and len(word.key) > 1 and ordinary(word.key)
 
     def _neighbour_start(self, found: Sequence[Word], hidden: Sequence[bool], *, ends: bool) -> int:
         """Words that the next two or three words can make private ("47", "operation")."""
@@ -240,8 +246,21 @@ class Beginnings:
     def _opens(self, text: str, word: Word) -> bool:
         if word.number or word.key in _OPENERS:
             return True
-        hyphen = text[word.end : word.end + 1] in {"-", ".", "_", "+", "@"}
-        return hyphen and not self.may_leave(word.key)
+        return text[word.end : word.end + 1] == "-" and not self.may_leave(word.key)
+
+    def _token_start(
+        self, text: str, found: Sequence[Word], hidden: Sequence[bool], *, after: str
+    ) -> int:
+        """An e-mail address, a URL or a domain that may go on until the next space."""
+        size = len(found)
+        if after.isspace():
+            return size
+        begun = max((text.rfind(space, 0, found[-1].start) for space in " \n\t"), default=-1) + 1
+        unknown = after in _JOINTS and not self._is_word(text, found[-1], ends=True)
+        if not unknown and not _ADDRESS.search(text[begun:] + after):
+            return size
+        inside = (i for i in range(size) if found[i].start >= begun and not hidden[i])
+        return next(inside, size)
 
     def _could_grow(self, key: str) -> bool:
         """Whether a private word begins with these letters, also in an inflection."""
@@ -252,6 +271,11 @@ class Beginnings:
         return any(
             _holds(self._pieces, form) for stem in stems for form in (stem, stem + "e", stem + "y")
         )
+
+
+def _contracted(text: str, word: Word) -> bool:
+    """The end of "isn't" or "we'll"."""
+    return word.key in _CONTRACTIONS and word.start > 0 and text[word.start - 1] in _APOSTROPHES
 
 
 def _first_shown(hidden: Sequence[bool], start: int) -> int:

@@ -57,10 +57,11 @@ class PrivateWords:
         raise TypeError("private words are never pickled")
 
     def marks(self, window: str) -> tuple[Mark, ...]:
-        """Everything private in a window, of all classes; of a run only its last word."""
+        """Everything private in a window; of a run only its last word. Identifiers first."""
         found = words(window)
+        named = sorted(self._identifiers(window, found), key=lambda m: (m.first, -m.last))
         out = [
-            *self._identifiers(window, found),
+            *named,
             *_placed(found, self._not_of_the_topic(self._lexicon.sensitive(window))),
             *_placed(found, self._not_of_the_topic(self._lexicon.rare(window))),
         ]
