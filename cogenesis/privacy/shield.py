@@ -22,10 +22,10 @@ the rule below. What was settled stays: the settled part of S(t) is a beginning 
   word that would leave; it is shown as its placeholder. Any other beginning ("Tho", "555-01")
   is held back: at such a position the target is the device's own distribution.
 
-**Placeholders.** A role and a number in square brackets. Brackets, a frequent word and small
-numbers are a few ordinary tokens in every common vocabulary, and models have seen this form
-in templates and anonymised texts; a rare sign or a tag would be split into bytes, or be taken
-for a control token. Sensitive, rare and run words are all "[word N]": a role such as "health"
+**Placeholders.** A role and a number in square brackets: a bracket, a frequent word and a
+small number, so nothing that a vocabulary lacks. Models have seen this form in templates and
+anonymised texts; a rare sign would be split into bytes, a tag be taken for a control token.
+Sensitive, rare and run words are all "[word N]": a role such as "health"
 would tell what the word hides. The number follows the first occurrence in the text; a span is
 known by its first word, so "Elaine" and "Elaine Thompson" are the same person, and a span
 that grows by a word keeps its placeholder.
@@ -48,7 +48,7 @@ from cogenesis.privacy.normal import Word, words
 from cogenesis.privacy.released import _MINT, GeneralInstruction, ShieldedText
 from cogenesis.privacy.shield_beginnings import Beginnings
 from cogenesis.privacy.shield_spans import WINDOW, PrivateWords
-from cogenesis.privacy.shield_view import PLAIN, Shown, View, hidden_character, render
+from cogenesis.privacy.shield_view import PLAIN, Shown, View, Writing, hidden_character
 
 __all__ = ["Shield", "View"]
 
@@ -112,28 +112,38 @@ class Shield:
         fold = self._fold
         found = fold.read(text)
         settled = fold.settled
+        shown = fold.shown[:settled]
         if fold.complete == len(found):
             asks = settled == len(found)
-            shown = list(fold.shown[:settled])
+        elif (whole := self._with_last_word(text, found)) is not None:
+            asks, shown = True, whole
         else:
-            shown, asks = self._with_last_word(text, found)
-        end = len(text) if asks else (found[len(shown) - 1].end if shown else 0)
-        out = render(text, found, shown, end=end, settled=settled)
-        released = ShieldedText(out.text, _MINT)
-        return View(released, asks, out.spans, out.settled, end, out.pieces)
+            asks = False
+        end = len(text) if asks else (found[settled - 1].end if settled else 0)
+        out = fold.written(text).copy()
+        out.write(text, found, shown, len(shown))
+        out.plain(text, end)
+        return View(
+            released=ShieldedText(out.text(), _MINT),
+            asks=asks,
+            spans=tuple(out.spans),
+            settled=out.carried(found[settled - 1].end) if settled else 0,
+            real_chars=end,
+            pieces=tuple(out.pieces),
+        )
 
-    def _with_last_word(self, text: str, found: Sequence[Word]) -> tuple[list[Shown], bool]:
-        """What is shown where the last word may go on, and whether that is all of the text."""
+    def _with_last_word(self, text: str, found: Sequence[Word]) -> list[Shown] | None:
+        """What all words are shown as where letters may follow the last; None: held back."""
         fold, last = self._fold, len(found) - 1
-        shown, held = fold.look(text, found, last, after="")
-        if shown[last].role is None:
+        first, near, held = fold.look(text, last, after="")
+        if near[-1].role is None:
             fine = held > last and self._beginnings.word_may_leave(text, found[last])
         else:
             fine = held >= last and not self._beginnings.could_leave_grown(found[last].key)
         # An earlier word that only this one makes private may be free again when it goes on.
-        if fine and shown[:last] == fold.shown[:last]:
-            return shown, True
-        return shown[: fold.settled], False
+        if fine and near[:-1] == fold.shown[first:last]:
+            return [*fold.shown[:last], near[-1]]
+        return None
 
 
 class _Fold:
@@ -156,6 +166,7 @@ class _Fold:
         # Every change of mind about a pending word: at which word, about which, what it was.
         self._changes: list[tuple[int, int, Shown]] = []
         self._settled: list[int] = []  # after each complete word
+        self._writing = Writing()
 
     @property
     def settled(self) -> int:
@@ -179,53 +190,65 @@ class _Fold:
             self._step(text, i)
         return self.words
 
-    def look(
-        self, text: str, found: Sequence[Word], i: int, *, after: str
-    ) -> tuple[list[Shown], int]:
-        """What the words up to `i` are shown as once it is read, and the first one held.
+    def written(self, text: str) -> Writing:
+        """The beginning of the shielded text that is not written anew each time."""
+        until = max(0, self.settled - WINDOW)  # so that taking back a draft costs nothing
+        while until and self.shown[until].joined:
+            until -= 1
+        if until > self._writing.words:
+            self._writing.write(text, self.words, self.shown, until)
+        return self._writing
 
-        `after` is the character that ends the word, "" where letters may still follow.
+    def look(self, text: str, i: int, *, after: str) -> tuple[int, list[Shown], int]:
+        """Read word `i` and say what that changes for it and the words before it.
+
+        Args:
+            text: the real text.
+            i: index of a word; all before it are complete.
+            after: the character that ends it, "" where letters may still follow.
+
+        Returns:
+            The first word of the window, what the words from there to `i` are shown as, and
+            the first word that is held.
         """
-        first = max(0, i + 1 - WINDOW)
+        found, first = self.words, max(0, i + 1 - WINDOW)
         origin = found[first].start
         window = text[origin : found[i].end]
         near = [_moved(word, -origin) for word in found[first : i + 1]]
-        shown = [*self.shown[:i], PLAIN]
+        shown = [*self.shown[first:i], PLAIN]
+        free = max(0, self.settled - first)  # what is settled has left already
         for mark in self._private.marks(window):
-            # What is settled has left already.
-            for at in range(max(self.settled, first + mark.first), first + mark.last):
-                goes_on = at > first + mark.first and shown[at - 1].role is not None
+            for at in range(max(free, mark.first), mark.last):
+                goes_on = at > mark.first and shown[at - 1].role is not None
                 # What is masked stays masked; a longer span or a name says better as what.
                 longer = goes_on and not shown[at].joined
                 named = mark.kind == "identifier" != shown[at].kind
                 if shown[at].role is None or longer or named:
                     shown[at] = Shown(mark.role, joined=goes_on, kind=mark.kind)
-        hidden = [s.role is not None for s in shown[first:]]
-        held = self._beginnings.held_from(window, near, hidden, after=after)
-        return shown, first + held
+        hidden = [s.role is not None for s in shown]
+        return first, shown, first + self._beginnings.held_from(window, near, hidden, after=after)
 
     def _step(self, text: str, i: int) -> None:
-        shown, held = self.look(text, self.words, i, after=_after(text, self.words[i]))
-        for at in range(self.settled, i):
-            if shown[at] != self.shown[at]:
+        first, near, held = self.look(text, i, after=_after(text, self.words[i]))
+        for at in range(max(first, self.settled), i):
+            if near[at - first] != self.shown[at]:
                 self._changes.append((i, at, self.shown[at]))
-                self.shown[at] = shown[at]
-        self.shown.append(shown[i])
+                self.shown[at] = near[at - first]
+        self.shown.append(near[-1])
         self._settled.append(max(self.settled, min(held, i + 1)))
         self.complete = i + 1
 
     def _forget(self, keep: int) -> None:
         """Go back to the first `keep` words as if the others had never come."""
         keep = min(keep, self.complete)
-        del self.words[keep:]
-        if keep == self.complete:
-            return
         # In this order: should it be interrupted, the rest is forgotten at the next call.
         self.complete = keep
         while self._changes and self._changes[-1][0] >= keep:
             _, at, before = self._changes.pop()
             self.shown[at] = before
-        del self.shown[keep:], self._settled[keep:]
+        del self.words[keep:], self.shown[keep:], self._settled[keep:]
+        if self._writing.words > self.settled:
+            self._writing = Writing()
 
 
 def _after(text: str, word: Word) -> str:

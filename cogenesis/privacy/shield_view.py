@@ -104,72 +104,66 @@ class Shown(NamedTuple):
 PLAIN: Final = Shown(None, joined=False, kind="run")
 
 
-class Rendered(NamedTuple):
-    """A shielded text before it is minted; fields as in `View`."""
+class Writing:
+    """A shielded text as it is put together, and which stretch of it stands for what.
 
-    text: str
-    spans: tuple[Span, ...]
-    settled: int
-    pieces: tuple[Piece, ...]
-
-
-def render(
-    text: str, found: Sequence[Word], shown: Sequence[Shown], *, end: int, settled: int
-) -> Rendered:
-    """Put placeholders into text[:end].
-
-    Args:
-        text: the real text.
-        found: its words.
-        shown: how each word up to `end` is shown.
-        end: where it stops.
-        settled: how many words are settled.
+    Attributes:
+        words: how many words are written.
+        size: characters written.
+        spans: so far, in order.
+        pieces: so far, in order.
     """
-    out = _Writer(text)
-    spans: list[Span] = []
-    labels = _Labels()
-    settled_at = 0
-    i = 0
-    while i < len(shown):
-        role, first = shown[i].role, i
-        i += 1
-        if role is not None:
-            while i < len(shown) and shown[i].joined:
-                i += 1
-            start, stop = found[first].start, found[i - 1].end
-            label = labels.of(found[first].key, role)
-            out.plain(start)
-            out.placeholder(stop, label)
-            spans.append(Span(start, stop, label, shown[first].kind))
-        if first < settled:
-            out.plain(found[i - 1].end)
-            settled_at = out.size
-    out.plain(end)
-    return Rendered(out.text(), tuple(spans), settled_at, tuple(out.pieces))
 
-
-class _Writer:
-    """The shielded text as it is put together, and which stretch of it stands for what."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._parts: list[str] = []
+    def __init__(self) -> None:
+        self.words = 0
         self.size = 0
+        self.spans: list[Span] = []
         self.pieces: list[Piece] = []
+        self._at = 0  # of the real text
+        self._parts: list[str] = []
+        self._labels = _Labels()
 
-    def plain(self, until: int) -> None:
-        """Real text, less its invisible characters: nobody can see what they say."""
-        for start, end, kept in _visible_parts(self._text, self._at, until):
-            self._add(end, self._text[start:end] if kept else "", plain=kept)
-
-    def placeholder(self, until: int, label: str) -> None:
-        """What stands for the real text up to `until`."""
-        self._add(until, label, plain=False)
+    def copy(self) -> Writing:
+        """The same, to be written on independently."""
+        other = Writing()
+        other.words, other.size, other._at = self.words, self.size, self._at
+        other.spans, other.pieces = self.spans.copy(), self.pieces.copy()
+        other._parts, other._labels = self._parts.copy(), self._labels.copy()
+        return other
 
     def text(self) -> str:
         """All of it."""
         return "".join(self._parts)
+
+    def write(self, text: str, found: Sequence[Word], shown: Sequence[Shown], until: int) -> None:
+        """Write the words up to `until`; a span that goes on there is written whole or not yet."""
+        i = self.words
+        while i < until:
+            role, first = shown[i].role, i
+            i += 1
+            if role is None:
+                continue
+            while i < until and shown[i].joined:
+                i += 1
+            start, stop = found[first].start, found[i - 1].end
+            label = self._labels.of(found[first].key, role)
+            self.plain(text, start)
+            self._add(stop, label, plain=False)
+            self.spans.append(Span(start, stop, label, shown[first].kind))
+        self.words = until
+
+    def plain(self, text: str, until: int) -> None:
+        """Real text, less its invisible characters: nobody can see what they say."""
+        for start, end, kept in _visible_parts(text, self._at, until):
+            self._add(end, text[start:end] if kept else "", plain=kept)
+
+    def carried(self, real: int) -> int:
+        """Where a position of the real text is; that of a span's end inside a span."""
+        at = bisect_right(self.pieces, real, key=lambda piece: piece.real) - 1
+        if at < 0:
+            return 0
+        piece = self.pieces[at]
+        return piece.shown + real - piece.real if piece.plain else piece.shown_end
 
     def _add(self, until: int, shown: str, *, plain: bool) -> None:
         last = self.pieces[-1] if self.pieces else None
@@ -188,6 +182,11 @@ class _Labels:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+
+    def copy(self) -> _Labels:
+        other = _Labels()
+        other._known, other._counts = self._known.copy(), self._counts.copy()
+        return other
 
     def of(self, key: str, role: Role) -> str:
         """The placeholder of the span that begins with this word, in any inflection."""

@@ -187,3 +187,24 @@ def test_the_same_span_has_the_same_placeholder_everywhere() -> None:
         labels[text[span.start : span.end]].add(span.placeholder)
     assert [len(found) for found in labels.values()] == [1, 1, 1]
     assert len(set().union(*labels.values())) == 3
+
+
+def test_a_long_text_is_the_same_however_it_was_reached() -> None:
+    """Longer than the window that is read at once; drafts are taken back and grown again."""
+    text = " ".join(
+        f"{PLAIN[i % 31]} {PRIVATE[i % len(PRIVATE)] if i % 4 == 0 else PLAIN[i * 7 % 29]}"
+        for i in range(70)
+    )
+    grown, jumping = Shield(LEXICON, GENERAL), Shield(LEXICON, GENERAL)
+    ends = [len(text) * n // 9 for n in range(1, 10)]
+    views = {}
+    for end in range(0, len(text) + 1, 3):
+        grown.view(text[:end])
+        if end % 5 == 0:
+            grown.view(text[: max(0, end - 40)] + " Golden")
+    for end in ends:
+        views[end] = grown.view(text[:end])
+        assert views[end] == Shield(LEXICON, GENERAL).view(text[:end])
+    for end in (ends[6], ends[1], ends[8], ends[7], ends[0]):
+        assert jumping.view(text[:end]) == views[end]
+    assert len(views[ends[-1]].spans) > 15
