@@ -16,22 +16,24 @@ the rule below. What was settled stays: the settled part of S(t) is a beginning 
 * the last word ends (something follows it), or it is one of three things. (1) A complete word
   that may leave: one of the frequent words or of the general instruction. Letters may still
   follow ("the" of "Theodora"), but what is sent is only the text so far, and a word that
-  stands in every text tells nothing. Asking is safe also in hindsight: later the cloud sees a
-  placeholder where "the" was, which tells three letters that it could have guessed. (2) A
-  dictionary word with which nothing private begins. (3) A private word that cannot go on to a
-  word that would leave; it is shown as its placeholder. Any other beginning ("Tho", "555-01")
-  is held back: at such a position the target is the device's own distribution.
+  stands in every text tells nothing. To wait until it ends would mean not to ask at most
+  positions of a text. (2) A dictionary word with which nothing private begins. (3) A private
+  word that cannot go on to a word that would leave; it is shown as its placeholder. Any other
+  beginning ("Tho", "555-01") is held back: at such a position the target is the device's own
+  distribution.
 
 **Placeholders.** A role and a number in square brackets: a bracket, a frequent word and a
 small number, so nothing that a vocabulary lacks. Models have seen this form in templates and
 anonymised texts; a rare sign would be split into bytes, a tag be taken for a control token.
-Sensitive, rare and run words are all "[word N]": a role such as "health"
-would tell what the word hides. The number follows the first occurrence in the text; a span is
-known by its first word, so "Elaine" and "Elaine Thompson" are the same person, and a span
-that grows by a word keeps its placeholder.
+Sensitive, rare and run words are all "[word N]": a role such as "health" would tell what the
+word hides. The number follows the first occurrence in the text; a span is known by its first
+word, so "Elaine" and "Elaine Thompson" are the same person, and a span that grows by a word
+keeps its placeholder.
 
 Not covered: number, order and position of the spans, and which of them are the same, stay
-visible; so does the moment from which the cloud is not asked. What `shield_spans` and
+visible; so do the positions at which the cloud is not asked. A cloud that compares one request
+with the next learns that a span begins with a frequent word, where the device wrote it in two
+tokens and the first was one ("the", "odora"). What `shield_spans` and
 `shield_beginnings` list as not covered is not covered here.
 """
 
