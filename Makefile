@@ -19,6 +19,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests/thorough -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/integration
 
 check: $(STAMP)

@@ -23,7 +23,7 @@ from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.released import GeneralInstruction
 from cogenesis.privacy.shield import Shield
 from cogenesis.privacy.words import function_words
-from tests.unit.privacy import test_published_samples as oracle
+from tests.thorough import test_published_samples as oracle
 
 pytestmark = oracle.pytestmark
 

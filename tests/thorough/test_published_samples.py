@@ -25,7 +25,7 @@ from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.words import public_names
 
-DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "context_aware"
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "context_aware"
 FILES = ("train.json", "validation.json")
 
 pytestmark = pytest.mark.skipif(

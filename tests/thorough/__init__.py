@@ -1,0 +1,1 @@
+"""Unit tests that take longer: many examples, statistics, and the published samples."""
