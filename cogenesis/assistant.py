@@ -219,7 +219,7 @@ class _Writing:
             if task.general is not None:
                 raise  # the user's own words: they decide how to say it
             self._degraded = Degraded("refused", str(error))
-        except (InputError, PrivacyError):
+        except InputError:
             raise
         except Exception as error:  # noqa: BLE001  (a broken guard means: do not send)
             self._degraded = Degraded("guard-failed", f"the guard broke ({type(error).__name__})")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -104,26 +103,29 @@ def _show_sent(
 
     guard = assistant.guard(task)
     table = Table(show_lines=True, title="Every request of this demo, byte for byte")
-    for column in ("request", "bytes", "body"):
+    for column in ("request and headers", "bytes", "body"):
         table.add_column(column, overflow="fold")
     fixed = _fixed(result)
     found, sent = 0, 0
     for row in ledger.entries(after=before, newest_first=False):
         body = row.entry.body
+        head = [row.entry.url, *(f"{name}: {value}" for name, value in row.entry.headers)]
         texts = [text for _, text in text_fields(body)]
         found += sum(len(guard.audit(text, result.general, fixed)) for text in texts)
         sent += len(body)
-        request = f"{row.entry.method} {urlsplit(row.entry.url).path}\n({row.entry.purpose})"
-        table.add_row(request, str(len(body)), Text(printable(body.decode())))
+        request = [f"{row.entry.method} ({row.entry.purpose})", *head]
+        table.add_row(
+            Text("\n".join(map(printable, request))), str(len(body)), Text(printable(body.decode()))
+        )
     screen.heading("What left this device")
     screen.err.print(table)
     size = guard.lexicon.size
     checked = size.identifiers + size.rare_words + size.runs
     verdict = "none of them left" if found == 0 else f"{found} LEFT: this is a fault"
     screen.say(
-        f"{sent:,} bytes in all. {checked:,} private terms were looked for in every request, "
-        "except the topic words of the general instruction and the fixed text that is the same for "
-        f"everybody: {verdict}.",
+        f"{sent:,} bytes of bodies in all. {checked:,} private terms were looked for in every "
+        "body, except the topic words of the general instruction and the fixed text that is the "
+        f"same for everybody: {verdict}.",
         "bold green" if found == 0 else "bold red",
     )
 

@@ -199,9 +199,12 @@ def test_a_general_part_with_private_matter_is_refused_with_its_spans() -> None:
     assert outliner.asked == []
 
 
-def test_an_error_inside_the_guard_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [ValueError("CANARY"), EgressError("CANARY")])
+def test_an_error_inside_the_guard_sends_nothing(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(self: Guard, instruction: str) -> None:
-        raise ValueError("CANARY")
+        raise fault
 
     monkeypatch.setattr(Guard, "derive", broken)
     outliner = cloud(OUTLINE)
