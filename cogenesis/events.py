@@ -18,8 +18,27 @@ from cogenesis.sketch.outline import Sketch
 if TYPE_CHECKING:
     from cogenesis.privacy.egress import Traffic
 
-Mode = Literal["auto", "sketch", "device"]
+Mode = Literal["auto", "sketch", "fusion", "device"]
 CLOUD_DEADLINE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How two models decide each token together; used in fusion mode only.
+
+    Attributes:
+        rule: how their distributions are mixed; a name in `fusion.settings.RULE_NAMES`.
+        weight: the device model's share, from 0 to 1, for rules that have one.
+        schedule: at which tokens the cloud is asked: at all, by the paper's clock, or where
+            the device is unsure.
+        decoding: one request for a block of drafted tokens, or one for each token. Both give
+            the same text.
+    """
+
+    rule: str = "mixture"
+    weight: float = 0.5
+    schedule: Literal["always", "paper", "unsure"] = "always"
+    decoding: Literal["draft-and-verify", "lockstep"] = "draft-and-verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,7 @@ class Task:
     seed: int = 0
     max_tokens: int = WRITING_SAMPLING.max_tokens
     cloud_deadline_s: float = CLOUD_DEADLINE_S
+    fusion: FusionSettings = field(default_factory=FusionSettings)
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -74,11 +94,19 @@ class Degraded:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of the text. `weight` is the device model's share in it, from 0 to 1."""
+    """A piece of the text, and who decided it.
+
+    Attributes:
+        weight: the device model's share in it, from 0 to 1.
+        source: the model whose probability decided it; both where they agreed.
+        fallback: one word if the cloud should have been asked and the device was alone (see
+            `fusion.decoding.FusedToken`); None otherwise.
+    """
 
     text: str = field(repr=False)
     weight: float = 1.0
     source: Literal["device", "cloud", "both"] = "device"
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +127,7 @@ class Result:
     """A finished text with all that is known about how it came about."""
 
     text: str = field(repr=False)
-    mode: Literal["sketch", "device"]
+    mode: Literal["sketch", "fusion", "device"]
     general: GeneralInstruction | None
     sketch: Sketch | None
     tokens: tuple[Token, ...]

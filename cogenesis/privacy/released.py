@@ -251,6 +251,15 @@ class ShieldedText(Released):
 
     __slots__ = ()
 
+    def beginning(self, end: int) -> ShieldedText:
+        """Its first `end` characters: they say nothing that the whole does not say.
+
+        It is for a request that also holds the whole, or one that left before.
+        """
+        if not 0 <= end <= len(self.text):
+            raise EgressError("a beginning of a text is no longer than the text")
+        return ShieldedText(self.text[:end], _MINT)
+
 
 def public(literal: str) -> PublicText:
     """Wrap text that ships with the program. The argument must be a literal."""

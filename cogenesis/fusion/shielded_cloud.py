@@ -1,0 +1,269 @@
+"""The cloud model as fusion sees it: behind the shield, asked by text, one request a block.
+
+For each position of a draft the shield says what of the text may be seen, and whether the
+cloud may be asked there at all. The cloud is asked about *texts*, never about token ids: so it
+needs no endpoint that tells ids, and no round trip is spent on finding them.
+
+**Where it is asked.** The device's text may end inside one of the cloud's tokens. `boundary`
+says why the cloud is then asked where its last word begins, and conditioned on the bytes since.
+Without the cloud's own tokens, the places between are those where the device's tokens end.
+Each place is a text that the cloud tokenises itself. The way from the word's beginning to its
+end goes along places that the cloud listed as single tokens, the most probable way of all; a
+step that it did not list counts as improbable as an unlisted token can be.
+
+A row is a function of the shielded text before it, so it is the same in lockstep and in a
+draft. Rows are kept for one text: the places inside a word have mostly been asked before.
+
+Not covered: a cloud tokenizer whose tokens reach over the beginning of a word costs quality,
+nothing else. Whoever sees the places that are asked about sees where the device's tokens end.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from cogenesis.fusion.boundary import REACH
+from cogenesis.fusion.pool import Listed
+from cogenesis.fusion.vocabulary import Spelling, Step, align
+from cogenesis.models.distribution import Distribution
+from cogenesis.models.protocol import TokenIds
+from cogenesis.privacy.released import ShieldedText
+from cogenesis.privacy.shield import Shield, View
+from cogenesis.wire import Deadline
+
+P = TypeVar("P")
+P_contra = TypeVar("P_contra", contravariant=True)
+
+_WORD_BEGINS: Final = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=\S)")
+
+
+class Scorer(Protocol[P_contra]):
+    """Asks for distributions: `models.token_scorer.TokenScorer` is one."""
+
+    def next_distributions(
+        self, prefixes: Sequence[P_contra], k: int, *, deadline: Deadline | None = None
+    ) -> Sequence[Distribution]:
+        """One for each prefix, in as few requests as the server allows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabularies:
+    """What is known about the tokens of both models.
+
+    Attributes:
+        device: bytes of the device's tokens by id, for all that it may draft.
+        spelling: the device's whole vocabulary, where it can be told.
+        same: both models number their tokens alike.
+    """
+
+    device: Callable[[int], bytes]
+    spelling: Spelling | None = None
+    same: bool = False
+
+
+class ShieldedCloud(Generic[P]):
+    """Implements `asking.CloudView`. One for each text; safe to use from several threads."""
+
+    def __init__(
+        self,
+        scorer: Scorer[P],
+        begun: Callable[[ShieldedText], P],
+        shield: Shield,
+        vocabularies: Vocabularies,
+        *,
+        k: int,
+    ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            scorer: asks the cloud.
+            begun: puts the cloud's prompt before the text so far.
+            shield: decides what of the text may be seen.
+            vocabularies: see there.
+            k: entries to ask for at each position.
+        """
+        self._scorer, self._begun, self._shield = scorer, begun, shield
+        self._vocabularies, self._k = vocabularies, k
+        self._rows: dict[str, Distribution] = {}
+        self._lock = threading.Lock()
+        self.held = 0
+        self.positions = 0
+
+    def score(
+        self, generated: TokenIds, draft: TokenIds, deadline: Deadline
+    ) -> Sequence[Row | None]:
+        """As `CloudView.score`. Asks nothing where every row is known or held back.
+
+        Raises:
+            CloudError: no answer, or one that cannot be right.
+            PrivacyError: the shield or the egress refused.
+        """
+        texts = self._texts(generated, draft)
+        views = [None if text is None else self._shield.view(text.text) for text in texts]
+        places = [
+            None if view is None or text is None or not view.asks else self._places(view, text)
+            for text, view in zip(texts, views, strict=True)
+        ]
+        with self._lock:
+            self.positions += len(places)
+            self.held += places.count(None)
+        self._ask([place for each in places if each is not None for place in each], deadline)
+        return [None if each is None else self._row(each) for each in places]
+
+    def _texts(self, generated: TokenIds, draft: TokenIds) -> list[_Text | None]:
+        """The text at each position; None inside a character."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text, ends, found = "", [0], []
+        for at, token in enumerate((*generated.ids, *draft.ids, None)):
+            if at >= len(generated.ids):
+                whole = not decoder.getstate()[0]
+                found.append(_Text(text, tuple(ends)) if whole else None)
+            if token is not None:
+                text += decoder.decode(self._vocabularies.device(token))
+                if not decoder.getstate()[0]:
+                    ends.append(len(text))
+        return found
+
+    def _places(self, view: View, text: _Text) -> tuple[ShieldedText, ...]:
+        """The shielded texts whose rows tell what comes at this position, shortest first."""
+        shown = view.released
+        last = view.pieces[-1] if view.pieces else None
+        # One vocabulary: the device's tokens are the cloud's. And nothing grows a placeholder.
+        if self._vocabularies.same or last is None or not last.plain:
+            return (shown,)
+        begin = max(_word_begins(shown.text), last.shown)
+        moved = (end - last.real + last.shown for end in text.ends if end >= last.real)
+        inside = [at for at in moved if begin < at < len(shown.text)]
+        places = [shown.beginning(at) for at in (begin, *inside)]
+        return (*places, shown)[-REACH - 1 :]
+
+    def _ask(self, places: Sequence[ShieldedText], deadline: Deadline) -> None:
+        with self._lock:
+            missing = {each.text: each for each in places if each.text not in self._rows}
+        if not missing:
+            return
+        asked = [self._begun(each) for each in missing.values()]
+        told = self._scorer.next_distributions(asked, self._k, deadline=deadline)
+        with self._lock:
+            for text, row in zip(missing, told, strict=True):
+                self._rows[text] = _without_placeholders(row)
+
+    def _row(self, places: Sequence[ShieldedText]) -> Row:
+        with self._lock:
+            rows = [self._rows[each.text] for each in places]
+        return Row(tuple(each.text for each in places), tuple(rows), self._vocabularies)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The device's real text at one position; `ends`: where its tokens end, in characters."""
+
+    text: str
+    ends: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """What the cloud said about one position. Implements `asking.CloudRow`.
+
+    Attributes:
+        texts: the places it was asked at, each a beginning of the next.
+        rows: what it said there.
+    """
+
+    texts: tuple[str, ...]
+    rows: tuple[Distribution, ...]
+    vocabularies: Vocabularies
+
+    def __repr__(self) -> str:
+        return f"Row({len(self.rows)} places)"
+
+    def onto(self, device: Distribution) -> Listed:
+        """The cloud's mass on the device's candidates."""
+        if self.vocabularies.same:
+            listed = align(device, self.rows[-1], same_vocabulary=True)
+            return replace(listed, source=self.rows[-1])
+        way = self._way()
+        steps = [
+            Step(self._between(a, b).encode("utf-8", "replace"), self.rows[b])
+            for a, b in pairwise(way)
+        ]
+        return align(
+            device,
+            self.rows[0],
+            same_vocabulary=False,
+            pending=self._between(0, -1).encode("utf-8", "replace"),
+            after=steps,
+            device_end=_special(device),
+            cloud_end=frozenset().union(*(_special(self.rows[at]) for at in way)),
+            spelling=self.vocabularies.spelling,
+        )
+
+    def _between(self, a: int, b: int) -> str:
+        return self.texts[b][len(self.texts[a]) :]
+
+    def _way(self) -> list[int]:
+        """The most probable way from the first place to the last: indexes of places."""
+        best, came = [0.0] + [-np.inf] * (len(self.rows) - 1), [0] * len(self.rows)
+        for at, row in enumerate(self.rows[:-1]):
+            floor = min(row.rest, float(np.exp(row.logprobs.min())))
+            for to in range(at + 1, len(self.rows)):
+                step = self._between(at, to).encode("utf-8", "replace")
+                mass = max(_mass(row, step), floor, 1e-12)
+                if best[at] + np.log(mass) > best[to]:
+                    best[to], came[to] = best[at] + float(np.log(mass)), at
+        way = [len(self.rows) - 1]
+        while way[-1]:
+            way.append(came[way[-1]])
+        return way[::-1]
+
+
+def _word_begins(text: str) -> int:
+    """Where the last word of a text begins, its space included; 0 if there is one word only.
+
+    The end of a text is never a beginning: more may change how it is cut into tokens.
+    """
+    found = 0
+    for match in _WORD_BEGINS.finditer(text, max(0, len(text) - 200)):
+        found = match.start()
+    return found
+
+
+def _mass(row: Distribution, token: bytes) -> float:
+    try:
+        return float(np.exp(row.logprobs[row.tokens.index(token)]))
+    except ValueError:
+        return 0.0
+
+
+def _special(row: Distribution) -> frozenset[int]:
+    """Tokens without bytes. Where text is expected, all of them say that it ends."""
+    return frozenset(
+        int(each) for each, token in zip(row.ids, row.tokens, strict=True) if not token
+    )
+
+
+def _without_placeholders(row: Distribution) -> Distribution:
+    """Mass on an opening bracket is no opinion about the text: it is a placeholder's beginning.
+
+    It counts as unlisted. If nothing else is listed the row stays, and its mass finds no taker.
+    """
+    kept = np.array([not token.lstrip().startswith(b"[") for token in row.tokens])
+    if kept.all() or not kept.any():
+        return row
+    dropped = float(np.exp(row.logprobs[~kept].astype(np.float64)).sum())
+    return Distribution(
+        row.ids[kept],
+        row.logprobs[kept],
+        tuple(token for token, keep in zip(row.tokens, kept, strict=True) if keep),
+        min(1.0, row.rest + dropped),
+    )
