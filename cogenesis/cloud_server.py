@@ -203,6 +203,10 @@ def _start_llama(settings: CloudSettings, host: str, port: int) -> Any:
     params.port = port
     params.n_ctx = settings.context_tokens
     params.n_parallel = 1
+    # Drafts are scored as prefixes of one text, which go forward and, after a rejection, back.
+    # Models with a sliding window (Gemma) keep only its last positions and would read the
+    # prompt again whenever a prefix is shorter than the last one; all positions cost memory.
+    params.swa_full = True
     params.cpuparams.n_threads = settings.threads
     params.cpuparams_batch.n_threads = settings.threads
     params.endpoint_slots = False

@@ -68,6 +68,10 @@ def test_a_draft_costs_one_request_and_agrees_with_one_by_one(
     assert whole.ids.ids[:first] == begun.ids.ids
     assert whole.pieces is not None
     assert b"".join(whole.pieces).decode().endswith("trees 🌳")  # also pieces of one character
+    # A token that was read together with others differs a little from one that was read alone,
+    # and so do all after it (Gemma: total variation up to 0.061). Let both be read alone.
+    for _ in range(2):
+        scorer.next_distribution(begun.ids, 64)
     before = egress.traffic
     scores = scorer.score_draft(whole.ids, first, 64)
     assert egress.traffic.since(before).requests == 1
