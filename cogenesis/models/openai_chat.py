@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, Generic, Literal, NoReturn
+from typing import Any, Final, Generic, Literal, NoReturn
 
 from cogenesis.errors import CloudError, ModelError
 from cogenesis.models.chat_events import read_chat
@@ -220,16 +220,22 @@ def _names_parameter(error: ModelError) -> bool:
     return any(word in text for word in _PARAMETER_WORDS)
 
 
-def _window(models: object, name: str) -> int | None:
-    """The window of this model, as vLLM and SGLang (`max_model_len`) or llama.cpp tell it."""
+def listed_model(models: object, name: str) -> dict[str, Any] | None:
+    """What a server's list of models (`data` of `/v1/models`) says about this one.
+
+    A server with one model often answers to any name, so its only entry counts too.
+    """
     listed = (
         [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
     )
-    for model in listed:
-        if model.get("id") != name and len(listed) > 1:
-            continue
-        meta = model.get("meta")
-        told = model.get("max_model_len") or (meta.get("n_ctx") if isinstance(meta, dict) else None)
-        if isinstance(told, int) and told > 0:
-            return told
-    return None
+    named = [model for model in listed if model.get("id") == name]
+    found = named or (listed if len(listed) == 1 else [])
+    return found[0] if found else None
+
+
+def _window(models: object, name: str) -> int | None:
+    """The window of this model, as vLLM and SGLang (`max_model_len`) or llama.cpp tell it."""
+    model = listed_model(models, name) or {}
+    meta = model.get("meta")
+    told = model.get("max_model_len") or (meta.get("n_ctx") if isinstance(meta, dict) else None)
+    return told if isinstance(told, int) and told > 0 else None
