@@ -35,6 +35,7 @@ DOORS = {
     "models/llama_cpp.py": "looks for a free loopback port",
     "cloud_server.py": "the demo cloud, a separate process",
     "delay_proxy.py": "the demo cloud's network delay",
+    "evaluation/replayed_cloud.py": "the demo cloud's earlier answers, on this machine",
 }
 
 
