@@ -18,6 +18,7 @@ from typing import Any, Final
 from cogenesis.errors import MissingExtraError, ModelFileError
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.gguf_file import check_gguf
+from cogenesis.models.gguf_vocabulary import read_vocabulary
 from cogenesis.models.llama_server import LlamaServer, Usage
 from cogenesis.models.local_wire import LocalWire
 from cogenesis.models.protocol import (
@@ -85,6 +86,7 @@ class LlamaCpp:
         self._path = Path(path)
         check_gguf(self._path)
         self._name = name or self._path.stem
+        self._vocabulary: tuple[bytes, ...] | None = None
         self._running = start_with_threads(
             lambda count: _start(
                 self._path, self._name, context_tokens=context_tokens, slots=slots, threads=count
@@ -123,6 +125,22 @@ class LlamaCpp:
     def encode(self, prompt: Prompt[DeviceText]) -> TokenIds:
         """Apply the model's own template and vocabulary."""
         return self._model.encode(prompt)
+
+    def tokenise(self, text: str) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
+        """The ids and the bytes of a text's tokens: no opening token, markers stay text."""
+        return self._model.tokenise(text)
+
+    def vocabulary(self) -> tuple[bytes, ...]:
+        """The bytes of all tokens in the order of their ids; special ones have none.
+
+        Read from the file at the first call (0.2 s for 262,144 tokens), then kept.
+
+        Raises:
+            ModelFileError: the file is gone, or its tokenizer is of an unknown kind.
+        """
+        if self._vocabulary is None:
+            self._vocabulary = read_vocabulary(self._path)
+        return self._vocabulary
 
     def generate(
         self,

@@ -99,6 +99,22 @@ class LlamaServer(Generic[T]):
         """Apply the model's own template and vocabulary. Device only."""
         return self._encode(prompt, None)
 
+    def tokenise(self, text: str) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
+        """The ids and the bytes of a text's tokens. Device only.
+
+        Markers in it stay text and no opening token is added, so that the bytes spell the
+        text (save with tokenizers that normalise it). For up to about 20,000 tokens.
+        """
+        wire = self._device_wire()
+        body = tokenize_body(Text((text,)), opening=False, special=False)
+        reply = wire.post("/tokenize", {**body, "with_pieces": True})
+        tokens = [
+            self._reader.mapping(token, "tokens[]")
+            for token in self._reader.items(reply.get("tokens"), "tokens")
+        ]
+        ids = tuple(self._reader.integer(token.get("id"), "id") for token in tokens)
+        return ids, tuple(self._piece(token.get("piece")) for token in tokens)
+
     def generate(
         self,
         prompt: Prompt[T] | TokenIds,
@@ -195,6 +211,12 @@ class LlamaServer(Generic[T]):
         reply = wire.post("/tokenize", body, deadline=deadline)
         tokens = self._reader.items(reply.get("tokens"), "tokens")
         return tuple(self._reader.integer(token, "tokens[]") for token in tokens)
+
+    def _piece(self, told: object) -> bytes:
+        """A token's bytes: told as text, or as numbers where they are half a character."""
+        if isinstance(told, str):
+            return told.encode("utf-8", "replace")
+        return _bytes(self._reader, told, "piece")
 
     def _encode(self, prompt: Prompt[T], deadline: Deadline | None) -> TokenIds:
         wire = self._device_wire()
@@ -341,15 +363,18 @@ def _distribution(reply: Reply, reader: ReplyReader) -> Distribution:
         reader.mapping(entry, "top_logprobs[]")
         for entry in reader.items(row.get("top_logprobs"), "top_logprobs")
     ]
-    try:
-        tokens = [bytes(reader.items(entry.get("bytes"), "bytes")) for entry in entries]
-    except (ValueError, TypeError):
-        raise reader.fault("answered with a token that is not made of bytes") from None
     return Distribution.of(
         [reader.integer(entry.get("id"), "id") for entry in entries],
         [reader.number(entry.get("logprob"), "logprob") for entry in entries],
-        tokens,
+        [_bytes(reader, entry.get("bytes"), "bytes") for entry in entries],
     )
+
+
+def _bytes(reader: ReplyReader, told: object, field: str) -> bytes:
+    try:
+        return bytes(reader.items(told, field))
+    except (ValueError, TypeError):
+        raise reader.fault("answered with a token that is not made of bytes") from None
 
 
 def _only(tokens: object) -> int | None:

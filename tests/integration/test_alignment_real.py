@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,8 @@ from cogenesis.fusion import mixing
 from cogenesis.fusion.boundary import REACH, nests, position, positions
 from cogenesis.fusion.pool import pooled
 from cogenesis.fusion.vocabulary import Step, align
-from cogenesis.models.llama_bodies import tokenize_body
 from cogenesis.models.llama_cpp import LlamaCpp
-from cogenesis.models.local_wire import LocalWire
 from cogenesis.models.protocol import Prompt, TokenIds
-from cogenesis.wire import Text
 
 LETTER = """Dear neighbours,
 
@@ -38,26 +34,6 @@ ODDITIES = """Wetter: 🌧 🐧 und  doppelte  Leerzeichen
 def f(x):
     return x+1
 """
-
-
-@dataclass(frozen=True)
-class Tokenised:
-    ids: tuple[int, ...]
-    tokens: tuple[bytes, ...]
-
-
-def tokenised(model: LlamaCpp, text: str) -> Tokenised:
-    """Ids and bytes, from llama.cpp's own tokenizer; no adapter offers bytes."""
-    wire = model._running.model._local
-    assert isinstance(wire, LocalWire)
-    body = tokenize_body(Text((text,)), opening=False, special=False)
-    found = wire.post("/tokenize", {**body, "with_pieces": True})["tokens"]
-    assert isinstance(found, list)
-    pieces = [each["piece"] for each in found]
-    return Tokenised(
-        tuple(each["id"] for each in found),
-        tuple(each.encode() if isinstance(each, str) else bytes(each) for each in pieces),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +59,10 @@ def test_more_text_changes_nothing_before_the_boundary(
     model: LlamaCpp = request.getfixturevalue(which)
     asked = changed_otherwise = reached = 0
     for text in (LETTER, ODDITIES):
-        whole = tokenised(model, text).tokens
+        _, whole = model.tokenise(text)
         assert b"".join(whole) == text.encode()
         for end in range(len(text) + 1):
-            begun = tokenised(model, text[:end]).tokens
+            _, begun = model.tokenise(text[:end])
             found = position(begun)
             assert nests(whole, begun[: found.index]), text[:end]
             asked += 1
@@ -105,16 +81,16 @@ def test_conditioning_on_the_covering_tokens_helps(device: LlamaCpp, cloud: Llam
     """
     title = "A friendly letter to the neighbours about the street fair.\n\n"
     opening = [model.encode(Prompt((), (title,))).ids for model in (device, cloud)]
-    target = tokenised(device, LETTER)
+    ids, tokens = device.tokenise(LETTER)
     bits = dict.fromkeys(("device", "at the end", "covering", "fused"), 0.0)
     text = b""
-    for at, (token, piece) in enumerate(zip(target.ids, target.tokens, strict=True)):
-        one = device.next_distribution(TokenIds((*opening[0], *target.ids[:at])), 256)
-        so_far = tokenised(cloud, text.decode())
+    for at, (token, piece) in enumerate(zip(ids, tokens, strict=True)):
+        one = device.next_distribution(TokenIds((*opening[0], *ids[:at])), 256)
+        asked_ids, so_far = cloud.tokenise(text.decode())
         text += piece
-        place = position(so_far.tokens)
+        place = position(so_far)
         asked = [
-            cloud.next_distribution(TokenIds((*opening[1], *so_far.ids[:end])), 256)
+            cloud.next_distribution(TokenIds((*opening[1], *asked_ids[:end])), 256)
             for end in range(place.index, place.last + 1)
         ]
         found = np.flatnonzero(one.ids == token)

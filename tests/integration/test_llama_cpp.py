@@ -89,6 +89,36 @@ def test_no_beginning_of_text_is_doubled(device: LlamaCpp, base: LlamaCpp) -> No
     assert 106 not in plain
 
 
+@pytest.mark.parametrize(("which", "share"), [("device", 0.9), ("base", 0.6)])
+def test_the_vocabulary_of_the_file_is_what_llama_cpp_writes(
+    which: str, share: float, request: pytest.FixtureRequest
+) -> None:
+    """The tokens themselves are the text, so that most of them are met; others never follow."""
+    model: LlamaCpp = request.getfixturevalue(which)
+    vocabulary = model.vocabulary()
+    assert len(vocabulary) == model.capabilities.vocabulary
+    spelled = [token.decode("utf-8", "ignore") for token in vocabulary]
+    step = 4_000
+    texts = ["\x00".join(spelled[at : at + step]) for at in range(0, len(spelled), step)]
+    met: set[int] = set()
+    for text in (*texts, MIXED, "a  b\r\n\t\x7f\xa0\xad · <|im_end|><eos>"):
+        ids, pieces = model.tokenise(text)
+        assert tuple(vocabulary[each] for each in ids) == pieces
+        assert b"".join(pieces) == text.encode()
+        met.update(ids)
+    assert len(met) > share * sum(token != b"" for token in vocabulary)
+
+
+def test_tokens_that_end_a_text_have_no_bytes(device: LlamaCpp, base: LlamaCpp) -> None:
+    for model in (device, base):
+        prefix = model.encode(_chat("Say OK."))
+        for _ in range(3):
+            found = model.next_distribution(prefix, 512)
+            listed = [model.vocabulary()[each] for each in found.ids]
+            assert listed == list(found.tokens)
+            prefix = TokenIds((*prefix.ids, found.best()))
+
+
 def test_a_prompt_in_two_parts_is_encoded_as_one_and_read_once(device: LlamaCpp) -> None:
     long = "The garden behind the house has a pond, two apple trees and a wooden bench. " * 12
     assert device.encode(_chat(long, "Why?")) == device.encode(_chat(long + "Why?"))

@@ -43,6 +43,7 @@ class FakeLlama:
             {"id": 7, "bytes": [32, 240], "logprob": -1.0},
             {"id": 3, "bytes": [], "logprob": -0.7},
         ]
+        self.piece: Callable[[int], Any] = lambda id_: chr(id_ - 100)
         self.props: Any = {"default_generation_settings": {"n_ctx": 512}}
 
     def __call__(self, handler: Handler) -> None:
@@ -53,7 +54,10 @@ class FakeLlama:
             case "/v1/models":
                 handler.send_json({"data": [{"meta": {"n_vocab": 99}}]})
             case "/tokenize":
-                handler.send_json({"tokens": self._tokens(body)})
+                found: list[Any] = self._tokens(body)
+                if body.get("with_pieces"):
+                    found = [{"id": id_, "piece": self.piece(id_)} for id_ in found]
+                handler.send_json({"tokens": found})
             case "/apply-template":
                 turns = "".join(f"[{m['role']}]{m['content']}" for m in body["messages"])
                 handler.send_json({"prompt": turns})
@@ -144,6 +148,33 @@ def test_a_base_model_completes_one_text_until_a_stop_string() -> None:
         tokenized = _bodies(server, "/tokenize")[-1]
     assert tokenized == {"content": "Once upon", "add_special": True, "parse_special": False}
     assert sent["stop"] == ["\n\n"]
+
+
+def test_a_text_is_told_as_ids_and_bytes() -> None:
+    llama = FakeLlama()
+    llama.piece = lambda id_: [240, 159] if id_ == 100 + ord("b") else chr(id_ - 100)
+    with _device(llama) as (model, server):
+        assert model.tokenise("aé<b") == (
+            (197, 333, 160, 198),
+            (b"a", "é".encode(), b"<", b"\xf0\x9f"),
+        )
+        (asked,) = _bodies(server, "/tokenize")
+    assert (asked["content"], asked["add_special"], asked["parse_special"]) == (
+        "aé<b",
+        False,
+        False,
+    )
+
+
+@pytest.mark.parametrize("piece", [None, 7, [256], ["a"], {"a": 1}])
+def test_a_token_without_bytes_is_refused(piece: object) -> None:
+    llama = FakeLlama()
+    llama.piece = lambda _: piece
+    with (
+        _device(llama) as (model, _),
+        pytest.raises(ModelError, match=r"was expected|made of bytes"),
+    ):
+        model.tokenise("a")
 
 
 def test_every_value_of_the_sampling_is_sent() -> None:
@@ -261,6 +292,7 @@ def test_a_cloud_refuses_everything_about_ids() -> None:
         ids = TokenIds((1, 2))
         for call in (
             lambda: model.encode(RELEASED),
+            lambda: model.tokenise("a"),
             lambda: list(model.generate(ids, SAMPLING)),
             lambda: model.next_distribution(ids, 4),
             lambda: model.score_draft(ids, [3], 4),
