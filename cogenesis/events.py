@@ -6,12 +6,15 @@ No repr of these shows private text: they may be logged.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from cogenesis.context.private_context import PrivateContext
 from cogenesis.context.prompt import WRITING_SAMPLING
 from cogenesis.errors import InputError
+from cogenesis.fusion.settings import FusionSettings
 from cogenesis.privacy.released import GeneralInstruction
 from cogenesis.sketch.outline import Sketch
 
@@ -20,25 +23,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "sketch", "fusion", "device"]
 CLOUD_DEADLINE_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class FusionSettings:
-    """How two models decide each token together; used in fusion mode only.
-
-    Attributes:
-        rule: how their distributions are mixed; a name in `fusion.settings.RULE_NAMES`.
-        weight: the device model's share, from 0 to 1, for rules that have one.
-        schedule: at which tokens the cloud is asked: at all, by the paper's clock, or where
-            the device is unsure.
-        decoding: one request for a block of drafted tokens, or one for each token. Both give
-            the same text.
-    """
-
-    rule: str = "mixture"
-    weight: float = 0.5
-    schedule: Literal["always", "paper", "unsure"] = "always"
-    decoding: Literal["draft-and-verify", "lockstep"] = "draft-and-verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +96,8 @@ class Token:
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds from the call: to the first token, to the end; the cloud's and the device's
-    part before the first token; tokens a second after it.
+    part before the first token (`sketch_s` is the outline, in fusion the connection); tokens
+    a second after it.
     """
 
     first_token_s: float | None
@@ -120,6 +105,23 @@ class Timing:
     tokens_per_s: float | None
     sketch_s: float | None
     reading_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FusionFigures:
+    """What fusion took.
+
+    Attributes:
+        same_vocabulary: both models number their tokens alike.
+        acceptance: share of drafted tokens that were right; None in lockstep.
+        held: share of the positions asked about at which the shield held text back.
+        fallbacks: tokens that the device decided alone because the cloud did not answer.
+    """
+
+    same_vocabulary: bool
+    acceptance: float | None
+    held: float
+    fallbacks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,18 @@ class Result:
     timing: Timing
     degraded: Degraded | None
     stopped: bool = False
+    fusion: FusionFigures | None = None
 
 
 Event = Started | Outlined | Degraded | Token | Result
+
+
+def missing_answers(tokens: Sequence[Token]) -> Degraded | None:
+    """What to say about tokens that went without the cloud in fusion; None if all had it."""
+    reasons = Counter(token.fallback for token in tokens if token.fallback is not None)
+    if not reasons:
+        return None
+    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    (first, _), *_ = reasons.most_common(1)
+    message = f"{reasons.total()} of {len(tokens)} tokens were decided without the cloud: {told}"
+    return Degraded(first, message)

@@ -37,7 +37,8 @@ class Decoding:
     Attributes:
         seed: with shared-noise coupling the text depends on this and the models alone.
         max_tokens: longest text in tokens.
-        ends: token ids that end the text; they are not part of it.
+        ends: token ids that end the text, beside every token without bytes (special ones);
+            they are not part of it.
         stops: strings that end the text; neither they nor what follows is part of it.
         deadline_s: seconds that one request to the cloud may take.
     """
@@ -55,6 +56,10 @@ class Decoding:
             raise InputError("a stop string has at least one character")
         if not self.deadline_s > 0.0:
             raise InputError("deadline_s is a number of seconds above 0")
+
+    def ended_by(self, token_id: int, data: bytes) -> bool:
+        """Whether this token is the end of the text: nothing a person reads is without bytes."""
+        return not data or token_id in self.ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ class Emission:
     def push(self, token: FusedToken) -> list[FusedToken]:
         """Take a decided token; give those whose text is settled. Sets `finish` at the end."""
         self._count += 1
-        if token.id in self._decoding.ends:
+        if self._decoding.ended_by(token.id, token.data):
             return self._finished("end")
         self._held.append(replace(token, text=self._characters.decode(token.data)))
         tail = "".join(each.text for each in self._held)

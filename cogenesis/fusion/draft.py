@@ -251,7 +251,10 @@ class _Run:
         """Whether a position after the drafted ones can be part of the text."""
         if self._tip >= self._parts.decoding.max_tokens:
             return False
-        return not self._chain or self._chain[-1].id not in self._parts.decoding.ends
+        if not self._chain:
+            return True
+        last = self._chain[-1]
+        return not self._parts.decoding.ended_by(last.id, last.device.tokens[last.at])
 
     def _may_draft(self) -> bool:
         if not self._may_go_on():

@@ -37,10 +37,13 @@ from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
 from cogenesis.privacy.released import ShieldedText
 from cogenesis.privacy.shield import Shield, View
+from cogenesis.privacy.shield_view import PLACEHOLDER_BEGINS, PLACEHOLDER_ENDS
 from cogenesis.wire import Deadline
 
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
+
+_NEXT_TO_NOTHING: Final = 1e-12
 
 _WORD_BEGINS: Final = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=\S)")
 
@@ -95,8 +98,13 @@ class ShieldedCloud(Generic[P]):
         self._vocabularies, self._k = vocabularies, k
         self._rows: dict[str, Distribution] = {}
         self._lock = threading.Lock()
-        self.held = 0
-        self.positions = 0
+        self._held = self._asked = 0
+
+    @property
+    def held(self) -> float:
+        """Share of the positions so far at which nothing may be asked."""
+        with self._lock:
+            return self._held / max(1, self._asked)
 
     def score(
         self, generated: TokenIds, draft: TokenIds, deadline: Deadline
@@ -114,8 +122,8 @@ class ShieldedCloud(Generic[P]):
             for text, view in zip(texts, views, strict=True)
         ]
         with self._lock:
-            self.positions += len(places)
-            self.held += places.count(None)
+            self._asked += len(places)
+            self._held += places.count(None)
         self._ask([place for each in places if each is not None for place in each], deadline)
         return [None if each is None else self._row(each) for each in places]
 
@@ -136,13 +144,19 @@ class ShieldedCloud(Generic[P]):
     def _places(self, view: View, text: _Text) -> tuple[ShieldedText, ...]:
         """The shielded texts whose rows tell what comes at this position, shortest first."""
         shown = view.released
-        last = view.pieces[-1] if view.pieces else None
-        # One vocabulary: the device's tokens are the cloud's. And nothing grows a placeholder.
-        if self._vocabularies.same or last is None or not last.plain:
+        if not view.pieces:
             return (shown,)
-        begin = max(_word_begins(shown.text), last.shown)
-        moved = (end - last.real + last.shown for end in text.ends if end >= last.real)
-        inside = [at for at in moved if begin < at < len(shown.text)]
+        last = view.pieces[-1]
+        if self._vocabularies.same and last.plain:
+            return (shown,)  # the device's tokens are the cloud's
+        if last.plain:
+            begin = max(_word_begins(shown.text), last.shown)
+            moved = (end - last.real + last.shown for end in text.ends if end >= last.real)
+            inside = [at for at in moved if begin < at < len(shown.text)]
+        else:
+            begin, inside = last.shown_end, []
+        if begin and shown.text[begin - 1] == PLACEHOLDER_ENDS:
+            begin -= 1  # tokenizers join it with a comma, a quote or a line break
         places = [shown.beginning(at) for at in (begin, *inside)]
         return (*places, shown)[-REACH - 1 :]
 
@@ -155,7 +169,7 @@ class ShieldedCloud(Generic[P]):
         told = self._scorer.next_distributions(asked, self._k, deadline=deadline)
         with self._lock:
             for text, row in zip(missing, told, strict=True):
-                self._rows[text] = _without_placeholders(row)
+                self._rows[text] = row
 
     def _row(self, places: Sequence[ShieldedText]) -> Row:
         with self._lock:
@@ -189,39 +203,41 @@ class Row:
 
     def onto(self, device: Distribution) -> Listed:
         """The cloud's mass on the device's candidates."""
-        if self.vocabularies.same:
-            listed = align(device, self.rows[-1], same_vocabulary=True)
-            return replace(listed, source=self.rows[-1])
-        way = self._way()
-        steps = [
-            Step(self._between(a, b).encode("utf-8", "replace"), self.rows[b])
-            for a, b in pairwise(way)
-        ]
+        rows, hidden = zip(*map(_without_placeholders, self.rows), strict=True)
+        if self.vocabularies.same and len(rows) == 1:
+            listed = replace(align(device, rows[0], same_vocabulary=True), source=self.rows[0])
+        else:
+            listed = self._along(device, rows)
+        return _blended(listed, device, hidden[-1])
+
+    def _along(self, device: Distribution, rows: Sequence[Distribution]) -> Listed:
+        """Conditioned on the bytes since the first place."""
+        way = self._way(rows)
+        steps = [Step(self._between(a, b), rows[b]) for a, b in pairwise(way)]
         return align(
             device,
-            self.rows[0],
+            rows[0],
             same_vocabulary=False,
-            pending=self._between(0, -1).encode("utf-8", "replace"),
+            pending=self._between(0, -1),
             after=steps,
             device_end=_special(device),
-            cloud_end=frozenset().union(*(_special(self.rows[at]) for at in way)),
+            cloud_end=frozenset().union(*(_special(rows[at]) for at in way)),
             spelling=self.vocabularies.spelling,
         )
 
-    def _between(self, a: int, b: int) -> str:
-        return self.texts[b][len(self.texts[a]) :]
+    def _between(self, a: int, b: int) -> bytes:
+        return self.texts[b][len(self.texts[a]) :].encode("utf-8", "replace")
 
-    def _way(self) -> list[int]:
+    def _way(self, rows: Sequence[Distribution]) -> list[int]:
         """The most probable way from the first place to the last: indexes of places."""
-        best, came = [0.0] + [-np.inf] * (len(self.rows) - 1), [0] * len(self.rows)
-        for at, row in enumerate(self.rows[:-1]):
-            floor = min(row.rest, float(np.exp(row.logprobs.min())))
-            for to in range(at + 1, len(self.rows)):
-                step = self._between(at, to).encode("utf-8", "replace")
-                mass = max(_mass(row, step), floor, 1e-12)
-                if best[at] + np.log(mass) > best[to]:
-                    best[to], came[to] = best[at] + float(np.log(mass)), at
-        way = [len(self.rows) - 1]
+        best, came = [0.0] + [-np.inf] * (len(rows) - 1), [0] * len(rows)
+        for at, row in enumerate(rows[:-1]):
+            floor = max(min(row.rest, float(np.exp(row.logprobs.min()))), _NEXT_TO_NOTHING)
+            for to in range(at + 1, len(rows)):
+                value = best[at] + float(np.log(max(_mass(row, self._between(at, to)), floor)))
+                if value > best[to]:
+                    best[to], came[to] = value, at
+        way = [len(rows) - 1]
         while way[-1]:
             way.append(came[way[-1]])
         return way[::-1]
@@ -252,18 +268,37 @@ def _special(row: Distribution) -> frozenset[int]:
     )
 
 
-def _without_placeholders(row: Distribution) -> Distribution:
-    """Mass on an opening bracket is no opinion about the text: it is a placeholder's beginning.
+def _without_placeholders(row: Distribution) -> tuple[Distribution, float]:
+    """The row on condition that no placeholder begins here, and the mass that says so.
 
-    It counts as unlisted. If nothing else is listed the row stays, and its mass finds no taker.
+    An opening bracket in the cloud's mouth is no opinion about the text: it has seen brackets
+    stand for what it may not see. (Text that really has one here loses the cloud's opinion.)
     """
-    kept = np.array([not token.lstrip().startswith(b"[") for token in row.tokens])
-    if kept.all() or not kept.any():
-        return row
-    dropped = float(np.exp(row.logprobs[~kept].astype(np.float64)).sum())
-    return Distribution(
-        row.ids[kept],
-        row.logprobs[kept],
-        tuple(token for token, keep in zip(row.tokens, kept, strict=True) if keep),
-        min(1.0, row.rest + dropped),
+    hidden = np.array([token.lstrip().startswith(PLACEHOLDER_BEGINS) for token in row.tokens])
+    if not hidden.any() or hidden.all():
+        return row, float(hidden.all())
+    mass = float(np.exp(row.logprobs[hidden].astype(np.float64)).sum())
+    left = max(1.0 - mass, _NEXT_TO_NOTHING)
+    kept = Distribution(
+        row.ids[~hidden],
+        np.minimum(row.logprobs[~hidden] - np.float32(np.log(left)), np.float32(0.0)),
+        tuple(token for token, out in zip(row.tokens, hidden, strict=True) if not out),
+        min(1.0, row.rest / left),
+    )
+    return kept, min(mass, 1.0)
+
+
+def _blended(listed: Listed, device: Distribution, hidden: float) -> Listed:
+    """Give the mass of a placeholder to the device's own distribution.
+
+    The cloud says that something private comes next: only the device knows what.
+    """
+    if hidden <= 0.0:
+        return listed
+    kept = 1.0 - hidden
+    return replace(
+        listed,
+        mass=kept * listed.mass + hidden * np.exp(device.logprobs.astype(np.float64)),
+        outside=kept * listed.outside + hidden * device.rest,
+        unlisted=kept * listed.unlisted,
     )

@@ -42,9 +42,19 @@ class TokenScorer:
         return f"TokenScorer({self._asking.server!r}, {type(self._asking.dialect).__name__})"
 
     @property
+    def chat(self) -> bool:
+        """Whether its prefixes are `Turns`; else they are texts and ids."""
+        return self._asking.dialect.chat
+
+    @property
     def scoring(self) -> Scoring:
         """The last result of `probe`, which runs at first use."""
-        return self._known(None)
+        return self.known()
+
+    def known(self, deadline: Deadline | None = None) -> Scoring:
+        """The same, with a deadline for the probe. Raises as `probe` does."""
+        with self._probing:
+            return self._scoring or self.probe(deadline=deadline)
 
     def probe(self, *, deadline: Deadline | None = None) -> Scoring:
         """Find out what the server really does, by fixed public text only.
@@ -117,7 +127,7 @@ class TokenScorer:
                 the probe found no way to ask, or K is more than the server gives.
             PrivacyError: a prefix may not leave, or holds ids of another server.
         """
-        scoring = self._known(deadline)
+        scoring = self.known(deadline)
         if not scoring.ways:
             raise CloudError("bad-request", f"{self._asking.server}: {scoring.left}")
         if not 1 <= k <= scoring.largest_k:
@@ -137,7 +147,3 @@ class TokenScorer:
         if len(found) < len(prefixes):
             raise self._asking.reader.fault("left a position without an answer")
         return tuple(found[at] for at in range(len(prefixes)))
-
-    def _known(self, deadline: Deadline | None) -> Scoring:
-        with self._probing:
-            return self._scoring or self.probe(deadline=deadline)

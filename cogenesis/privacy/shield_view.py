@@ -31,6 +31,9 @@ _NAMES: Final[dict[Role, str]] = {
 }
 _OTHER: Final = "word"
 
+PLACEHOLDER_BEGINS: Final = b"["
+PLACEHOLDER_ENDS: Final = "]"
+
 _NOT_PLAIN: Final = re.compile(r"[^\t\n\r\x20-\x7e]")
 
 
