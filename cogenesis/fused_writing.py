@@ -45,7 +45,7 @@ LONGEST_DEADLINE_S: Final = 20.0
 _PATIENCE: Final = 10.0
 """A block may take so many times as long as the first small request did."""
 
-_SAMPLES: Final = (
+SAMPLES: Final = (
     public("The capital of France is"),
     public("def main():\n    return"),
     public("1 + 1 ="),
@@ -167,7 +167,7 @@ def _same(
     """Whether what the cloud lists on public texts has the device's ids."""
     if scorer.chat or vocabulary is None:
         return False  # one of the two tells no ids
-    rows = scorer.next_distributions([Text((each,)) for each in _SAMPLES], k, deadline=deadline)
+    rows = scorer.next_distributions([Text((each,)) for each in SAMPLES], k, deadline=deadline)
     told = {
         int(each): token
         for row in rows

@@ -1,19 +1,29 @@
-"""`cogenesis demo`: two real models write a personal text together, and show what left."""
+"""`cogenesis demo`: two real models write a personal text together, and show what left.
+
+In both modes, one after the other, for the same person: so one can compare what each costs
+in privacy.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from cogenesis.privacy.released import PublicText
-from cogenesis.sketch.prompt import outline_prompt
-
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cogenesis.assistant import Assistant, Result, Task
+    from cogenesis.cli.left import Left
     from cogenesis.cli.screen import Screen
-    from cogenesis.privacy.ledger import Ledger
+    from cogenesis.privacy.ledger import Row
+
+DemoMode = Literal["sketch", "fusion", "both"]
+Written = Literal["sketch", "fusion"]
 
 STAND_INS = (
     "These are two tiny stand-ins (135 and 270 million parameters), small enough for any "
@@ -21,15 +31,27 @@ STAND_INS = (
     "model with “cogenesis models list” and point --cloud-url at a real cloud model."
 )
 
+_HOW: Final[dict[Written, str]] = {
+    "sketch": "Sketch: the cloud model outlines, the device model fills the outline in",
+    "fusion": "Fusion: both models predict every token, one with your context and one without",
+}
+
 
 def demo(
+    mode: Annotated[
+        DemoMode, typer.Option(help="sketch, fusion, or one after the other.")
+    ] = "both",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 6,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Length of the text at most.")] = 220,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Length of a text at most.")] = 220,
     delay_ms: Annotated[
         float, typer.Option(min=0, max=10_000, help="Network delay to add to each round trip.")
     ] = 0.0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, as “write --json”.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object, as “write --json”; for both modes one that holds two.",
+        ),
     ] = False,
 ) -> None:
     """Watch two real models write a text together, with nothing private leaving.
@@ -40,35 +62,42 @@ def demo(
 
       cogenesis demo
 
-      cogenesis demo --seed 7 --delay-ms 80
+      cogenesis demo --mode fusion --seed 7 --delay-ms 80
     """
     from cogenesis.assistant import Assistant, Task
     from cogenesis.cli.connect import connect
     from cogenesis.cli.models import fetch_model
-    from cogenesis.cli.screen import Screen
-    from cogenesis.cli.write import run
+    from cogenesis.cli.screen import Screen, result_object
     from cogenesis.cloud_server import DemoCloud
     from cogenesis.demo import DEMO_INSTRUCTION, demo_person
     from cogenesis.home import home
     from cogenesis.models import LlamaCpp
     from cogenesis.privacy.ledger import Ledger
 
-    screen = Screen(quiet=as_json)
+    screen = Screen(quiet=as_json, text=not as_json)
     device_path = fetch_model("demo-device", quiet=as_json)
     cloud_path = fetch_model("demo-cloud", quiet=as_json)
     ledger_path = home() / "demo-ledger.sqlite"
-    task = Task(DEMO_INSTRUCTION, demo_person(), mode="sketch", seed=seed, max_tokens=max_tokens)
+    task = Task(DEMO_INSTRUCTION, demo_person(), seed=seed, max_tokens=max_tokens)
+    modes: tuple[Written, ...] = ("sketch", "fusion") if mode == "both" else (mode,)
+    results = {}
     with ExitStack() as stack:
         with screen.err.status("starting both models"):
             server = stack.enter_context(DemoCloud(cloud_path, delay_ms=delay_ms))
             device = stack.enter_context(LlamaCpp(device_path, threads=1))
         ledger = stack.enter_context(Ledger.open(ledger_path))
-        before = ledger.last_row()
         cloud, egress = connect(stack, server.url, server.model, "auto", "", ledger_path)
         assistant = Assistant(device, cloud=cloud, traffic=lambda: egress.traffic)
         _introduce(screen, assistant, task)
-        result = run(assistant, task, screen, as_json=as_json)
-        _show_sent(screen, assistant, task, result, ledger, before)
+        for each in modes:
+            before = ledger.last_row()
+            result = _written(screen, assistant, replace(task, mode=each))
+            results[each] = result_object(result)
+            sent = tuple(ledger.entries(after=before, newest_first=False))
+            _show_left(screen, assistant, task, result, sent, mode=each)
+    shown = results if mode == "both" else results[mode]
+    if as_json:
+        typer.echo(json.dumps(shown, ensure_ascii=False))
     screen.say(f"The record stays: cogenesis ledger show --ledger '{ledger_path}'", "dim")
     screen.say(f"\n{STAND_INS}")
 
@@ -84,56 +113,82 @@ def _introduce(screen: Screen, assistant: Assistant, task: Task) -> None:
         f"{size.rare_words} rare words and {size.runs} runs of words that may not leave.",
         "dim",
     )
-    screen.heading("Two models write")
 
 
-def _show_sent(
+def _written(screen: Screen, assistant: Assistant, task: Task) -> Result:
+    from cogenesis.cli.write import end_if_stopped, run
+
+    screen.heading(_HOW["fusion" if task.mode == "fusion" else "sketch"])
+    result = run(assistant, task, screen)
+    end_if_stopped(result, screen)
+    return result
+
+
+def _show_left(
     screen: Screen,
     assistant: Assistant,
     task: Task,
     result: Result,
-    ledger: Ledger,
-    before: int,
+    sent: Sequence[Row],
+    *,
+    mode: Written,
 ) -> None:
     """Everything that left, from the ledger, checked once more against the lexicon."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from cogenesis.cli.ledger import printable, text_fields
+    from cogenesis.cli.left import what_left
 
     guard = assistant.guard(task)
-    table = Table(show_lines=True, title="Every request of this demo, byte for byte")
-    for column in ("request and headers", "bytes", "body"):
-        table.add_column(column, overflow="fold")
-    fixed = _fixed(result)
-    found, sent = 0, 0
-    for row in ledger.entries(after=before, newest_first=False):
-        body = row.entry.body
-        head = [row.entry.url, *(f"{name}: {value}" for name, value in row.entry.headers)]
-        texts = [text for _, text in text_fields(body)]
-        found += sum(len(guard.audit(text, result.general, fixed)) for text in texts)
-        sent += len(body)
-        request = [f"{row.entry.method} ({row.entry.purpose})", *head]
-        table.add_row(
-            Text("\n".join(map(printable, request))), str(len(body)), Text(printable(body.decode()))
-        )
-    screen.heading("What left this device")
-    screen.err.print(table)
+    left = what_left(sent, guard, result.general, mode)
+    screen.heading(f"What left this device in {mode} mode")
+    if mode == "sketch":
+        screen.err.print(_table("Every request, byte for byte", sent))
+    elif left.asking:
+        screen.err.print(_table(_first_and_last(left), [left.asking[0], *left.asking[1:][-1:]]))
+        _say_others(screen, left)
+    screen.say(f"What kind of thing: {left.kind()}.", "bold")
     size = guard.lexicon.size
     checked = size.identifiers + size.rare_words + size.runs
+    found = len(left.found)
     verdict = "none of them left" if found == 0 else f"{found} LEFT: this is a fault"
     screen.say(
-        f"{sent:,} bytes of bodies in all. {checked:,} private terms were looked for in every "
-        "body, except the topic words of the general instruction and the fixed text that is the "
-        f"same for everybody: {verdict}.",
+        f"{left.size:,} bytes of bodies in all. {checked:,} private terms were looked for in "
+        "every body, except the topic words of the general instruction and the fixed text that "
+        f"is the same for everybody: {verdict}.",
         "bold green" if found == 0 else "bold red",
     )
 
 
-def _fixed(result: Result) -> list[PublicText]:
-    """The text around the general instruction: it ships with the program."""
-    if result.general is None:
-        return []
-    prompt = outline_prompt(result.general)
-    parts = [*prompt.completion, *(part for m in prompt.messages for part in m.parts)]
-    return [part for part in parts if isinstance(part, PublicText)]
+def _first_and_last(left: Left) -> str:
+    from cogenesis.cli.left import bytes_of
+
+    return (
+        f"{len(left.asking):,} requests about the text as it grew, "
+        f"{bytes_of(left.asking):,} bytes: the first and the last, byte for byte"
+    )
+
+
+def _say_others(screen: Screen, left: Left) -> None:
+    from cogenesis.cli.left import bytes_of
+
+    if left.others:
+        screen.say(
+            f"{len(left.others):,} more requests, {bytes_of(left.others):,} bytes, found out what "
+            "the server can do; they are checked too, and the ledger shows them.",
+            "dim",
+        )
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cogenesis.cli.ledger import printable
+
+    table = Table(show_lines=True, title=title)
+    for column in ("request and headers", "bytes", "body"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        entry = row.entry
+        head = [entry.url, *(f"{name}: {value}" for name, value in entry.headers)]
+        request = "\n".join(map(printable, [f"{entry.method} ({entry.purpose})", *head]))
+        table.add_row(Text(request), f"{len(entry.body):,}", Text(printable(entry.body.decode())))
+    return table

@@ -6,12 +6,13 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cogenesis.errors import GuardRefusedError, InputError, LedgerError
+from cogenesis.errors import InputError, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +20,29 @@ if TYPE_CHECKING:
     from cogenesis.assistant import Assistant, Result, Task
     from cogenesis.cli.screen import Screen
     from cogenesis.context.private_context import PrivateContext
-    from cogenesis.models.protocol import Prompt
-    from cogenesis.privacy.released import GeneralInstruction, Released
+    from cogenesis.fusion.settings import FusionSettings
+    from cogenesis.models.protocol import DeviceModel
 
 STOPPED = 130
 
-Mode = Literal["auto", "sketch", "device"]
-CloudKind = Literal["auto", "llama-server", "openai-chat", "openai-completion"]
+# Written out once more, so that --help loads no model code; a test compares them.
+Mode = Literal["auto", "sketch", "fusion", "device"]
+CloudKind = Literal[
+    "auto",
+    "llama-server",
+    "vllm",
+    "sglang",
+    "openai-chat",
+    "openai-completion",
+    "openai-echo",
+    "openai-echo-last",
+]
+Rule = Literal["mixture", "logits", "product", "max"]
+Decoding = Literal["draft-and-verify", "lockstep"]
+Schedule = Literal["always", "paper", "unsure"]
+
+FUSION = "Fusion"
+"""Panel of the options that belong to fusion alone."""
 
 
 def write(
@@ -42,7 +59,10 @@ def write(
     ] = None,
     mode: Annotated[
         Mode,
-        typer.Option(help="auto: sketch if a cloud is given, else device."),
+        typer.Option(
+            help="auto: sketch if a cloud is given, else device. fusion also sends the shielded "
+            "text as it grows (docs/fusion.md)."
+        ),
     ] = "auto",
     general: Annotated[
         str | None, typer.Option(help="What the cloud model is told, in your own words.")
@@ -88,6 +108,47 @@ def write(
     ledger: Annotated[
         Path | None, typer.Option(help="The ledger's file. Default: in your CoGenesis folder.")
     ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="The device model's share, for rules that have one.",
+            show_default="0.5",
+            rich_help_panel=FUSION,
+        ),
+    ] = None,
+    rule: Annotated[
+        Rule | None,
+        typer.Option(
+            help="How the two predictions are mixed.",
+            show_default="mixture",
+            rich_help_panel=FUSION,
+        ),
+    ] = None,
+    decoding: Annotated[
+        Decoding | None,
+        typer.Option(
+            help="One round trip for a block of tokens, or for each token: the same text.",
+            show_default="draft-and-verify",
+            rich_help_panel=FUSION,
+        ),
+    ] = None,
+    schedule: Annotated[
+        Schedule | None,
+        typer.Option(
+            help="Where the cloud is asked: at every token, by the paper's clock, or where the "
+            "device is unsure.",
+            show_default="always",
+            rich_help_panel=FUSION,
+        ),
+    ] = None,
+    save_html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write a page with the text and what left; an older one is replaced."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the text and errors only.")
@@ -102,11 +163,16 @@ def write(
       cogenesis write - -c me.json --cloud-url http://127.0.0.1:8090 < task.txt
 
       cogenesis write "Write an e-mail: ..." -c me.json --preview
+
+      cogenesis write - -c me.json --cloud-url http://127.0.0.1:8090 --mode fusion < task.txt
     """
-    from cogenesis.assistant import Assistant, Degraded, Task
+    from cogenesis.assistant import Task
+    from cogenesis.cli.connect import open_device
+    from cogenesis.cli.html_page import check_place
+    from cogenesis.cli.preview import show_preview
     from cogenesis.cli.screen import Screen
 
-    screen = Screen(quiet=quiet or as_json, about_is_output=preview)
+    screen = Screen(quiet=quiet or as_json, text=not as_json, about_is_output=preview)
     task = Task(
         instruction=_instruction(instruction),
         context=_context(context, screen),
@@ -116,39 +182,86 @@ def write(
         seed=seed,
         max_tokens=max_tokens,
         cloud_deadline_s=cloud_deadline,
+        fusion=_fusion(mode, weight=weight, rule=rule, decoding=decoding, schedule=schedule),
     )
     if preview:
-        _preview(task, screen, as_json=as_json)
+        if save_html is not None:
+            raise InputError("--save-html keeps a written text: leave out --preview")
+        show_preview(task, screen, as_json=as_json)
         return
+    if save_html is not None:
+        check_place(save_html)
     with ExitStack() as stack:
-        from cogenesis.cli.connect import connect, open_device
-
-        cloud, traffic, no_cloud = None, None, None
-        if cloud_url is not None and mode != "device":
-            try:
-                cloud, egress = connect(
-                    stack, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger
-                )
-                traffic = lambda: egress.traffic  # noqa: E731
-            except LedgerError as error:
-                no_cloud = Degraded("ledger", f"nothing is sent: {error}")
-        elif mode == "sketch":
-            raise InputError("sketch mode needs a cloud model: give --cloud-url URL")
+        connected = _connected(
+            stack, mode, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger
+        )
         model = open_device(stack, device, window=window, threads=threads, quiet=quiet or as_json)
-        assistant = Assistant(model, cloud=cloud, traffic=traffic, no_cloud=no_cloud)
-        run(assistant, task, screen, as_json=as_json)
+        result = run(connected(model), task, screen)
+    _hand_over(result, screen, as_json=as_json, save_html=save_html)
 
 
-def run(assistant: Assistant, task: Task, screen: Screen, *, as_json: bool = False) -> Result:
-    """Show the events of one text; Ctrl-C keeps what is written so far (exit code 130).
+def _connected(
+    stack: ExitStack,
+    mode: Mode,
+    url: str | None,
+    name: str | None,
+    kind: CloudKind,
+    key_env: str,
+    ledger: Path | None,
+) -> Callable[[DeviceModel], Assistant]:
+    """Connect the cloud first, because loading a device model for a typing mistake takes long.
+
+    Raises:
+        InputError: the mode needs a cloud and none was given; or as `connect`.
+        EgressError: as `connect`.
+    """
+    from cogenesis.assistant import Assistant, Degraded
+    from cogenesis.cli.connect import connect
+
+    if url is None and mode in {"sketch", "fusion"}:
+        raise InputError(f"{mode} mode needs a cloud model: give --cloud-url URL")
+    if url is None or mode == "device":
+        return Assistant
+    try:
+        cloud, egress = connect(stack, url, name, kind, key_env, ledger)
+    except LedgerError as error:
+        no_cloud = Degraded("ledger", f"nothing is sent: {error}")
+        return partial(Assistant, no_cloud=no_cloud)
+    return partial(Assistant, cloud=cloud, traffic=lambda: egress.traffic)
+
+
+def _hand_over(result: Result, screen: Screen, *, as_json: bool, save_html: Path | None) -> None:
+    """What comes after the text itself. A text that was stopped is handed over too."""
+    from cogenesis.cli.html_page import save_page
+    from cogenesis.cli.screen import result_json
+
+    if as_json:
+        typer.echo(result_json(result))
+    if save_html is not None:
+        save_page(save_html, result)
+        screen.say(f"The page is {save_html}; only you can read it.", "dim")
+    end_if_stopped(result, screen)
+
+
+def end_if_stopped(result: Result, screen: Screen) -> None:
+    """End the program with the exit code of Ctrl-C where that ended the text."""
+    if result.stopped:
+        screen.say("stopped: the text so far is above", "yellow")
+        raise typer.Exit(STOPPED)
+
+
+def run(assistant: Assistant, task: Task, screen: Screen) -> Result:
+    """Show the events of one text; Ctrl-C keeps what is written so far.
 
     A second Ctrl-C, or one before the first token, ends at once.
     """
     from cogenesis.assistant import Degraded, Outlined, Result, Started, Token
-    from cogenesis.cli.screen import result_json
 
+    fusion = task.mode == "fusion"
     status = screen.err.status("reading", spinner="dots")
     result: Result | None = None
+    late: list[Degraded] = []  # told below the text, not in the middle of it
+    written = False
     stop = threading.Event()
     try:
         status.start()
@@ -156,17 +269,21 @@ def run(assistant: Assistant, task: Task, screen: Screen, *, as_json: bool = Fal
             if isinstance(event, Token):
                 status.stop()
                 signal.signal(signal.SIGINT, _stop_once(stop))
-                if not as_json:
-                    screen.piece(event.text)
+                screen.token(event, by_source=fusion)
+                written = True
             elif isinstance(event, Started):
                 screen.general(event.general)
                 for note in event.notes:
                     screen.say(note, "dim")
-                waits = "" if event.general is None else ", the cloud outlines"
+                waits = "" if event.general is None or fusion else ", the cloud outlines"
                 status.update(f"the device reads your context{waits}")
+                if fusion and event.general is not None:
+                    screen.legend()
             elif isinstance(event, Outlined):
                 screen.sketch(event.sketch)
                 status.update("the device reads the outline")
+            elif isinstance(event, Degraded) and written:
+                late.append(event)
             elif isinstance(event, Degraded):
                 screen.degraded(event)
             elif isinstance(event, Result):
@@ -176,14 +293,10 @@ def run(assistant: Assistant, task: Task, screen: Screen, *, as_json: bool = Fal
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if result is None:
         raise RuntimeError("a stream ended without a result")
-    if as_json:
-        typer.echo(result_json(result))
-    else:
-        screen.piece("\n")
-        screen.summary(result)
-    if result.stopped:
-        screen.say("stopped: the text so far is above", "yellow")
-        raise typer.Exit(STOPPED)
+    screen.piece("\n")
+    for each in late:
+        screen.degraded(each, late=True)
+    screen.summary(result)
     return result
 
 
@@ -196,46 +309,15 @@ def _stop_once(stop: threading.Event) -> Callable[[int, object], None]:
     return handler
 
 
-def _preview(task: Task, screen: Screen, *, as_json: bool) -> None:
-    """What would leave: decided by the same guard as the real thing. No model is loaded."""
-    from cogenesis.assistant import general_instruction, lexicon_of
-    from cogenesis.cli.screen import preview_json
-    from cogenesis.privacy.guard import Guard
-    from cogenesis.sketch.prompt import outline_prompt
+def _fusion(mode: Mode, **given: Any) -> FusionSettings:
+    """Settings of fusion; one that is given for another mode is a mistake, not a wish."""
+    from cogenesis.fusion.settings import FusionSettings
 
-    guard = Guard(lexicon_of(task.context), allow=task.allow)
-    general: GeneralInstruction | None = None
-    refused: str | None = None
-    if task.mode == "device":
-        guard.check_instruction(task.instruction)
-    else:
-        try:
-            general = general_instruction(task, guard)
-        except GuardRefusedError as error:
-            if task.general is not None:
-                raise
-            refused = str(error)
-    prompt = None if general is None else outline_prompt(general)
-    sent = "" if prompt is None else _as_text(prompt)
-    if as_json:
-        typer.echo(preview_json(general, guard.inspect(task.instruction), sent, refused))
-        return
-    screen.heading("What you typed")
-    screen.marked(task.instruction, guard.inspect(task.instruction))
-    screen.heading("What would leave in sketch mode (nothing was sent)")
-    screen.general(general)
-    if refused is not None:
-        screen.say(refused, "yellow")
-    if sent:
-        screen.say("inside this fixed text, the same for everybody:", "dim")
-        screen.say(sent, "dim")
-
-
-def _as_text(prompt: Prompt[Released]) -> str:
-    return "\n".join(
-        f"{message.role}: {''.join(part.text for part in message.parts)}"
-        for message in prompt.messages
-    )
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if chosen and mode != "fusion":
+        options = ", ".join(f"--{name}" for name in chosen)
+        raise InputError(f"{options} belongs to fusion: add --mode fusion")
+    return FusionSettings(**chosen)
 
 
 def _instruction(given: str) -> str:

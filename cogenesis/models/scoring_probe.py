@@ -54,6 +54,12 @@ _NEXT: Final = (public(" Spain"), public(", and"), public(" Lisbon"))
 _TASK: Final = public("Count from 1 to 9, with a comma after each number.")
 _BEGUN: Final = public("1, 2, 3, 4, 5, 6,")
 
+PROBE_TEXTS: Final = frozenset(
+    {_TASK.text, _BEGUN.text}
+    | {"".join(part.text for part in (_STORY, *_NEXT[:count])) for count in range(len(_NEXT) + 1)}
+)
+"""Every text that a probe sends, whole: the same for everybody, and the only one with places."""
+
 
 def find_scoring(asking: Asking, deadline: Deadline | None = None) -> Scoring:
     """Try every way of a dialect on its server.

@@ -9,12 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from cogenesis.cli import main
+from cogenesis import events
+from cogenesis.cli import main, write
 from cogenesis.demo import DEMO_INSTRUCTION
+from cogenesis.fusion.mixing import RULES
+from cogenesis.fusion.settings import SCHEDULES, FusionSettings
+from cogenesis.models import cloud_connection
 
 PERSON = Path(__file__).resolve().parents[3] / "cogenesis" / "demo" / "person.json"
 
@@ -69,6 +73,29 @@ def test_a_preview_for_people_marks_and_says_that_nothing_was_sent(run: Run) -> 
     assert done.code == 0
     assert "nothing was sent" in done.out
     assert "Leaves:" in done.out
+
+
+def test_a_preview_of_fusion_says_that_the_text_leaves_too(run: Run) -> None:
+    arguments = ("write", DEMO_INSTRUCTION, "-c", str(PERSON), "--mode", "fusion", "--preview")
+    preview = run(*arguments, "--json").json
+    assert preview["general_instruction"] in preview["prompt"]
+    assert "Title" in preview["prompt"] or "Write this text" in preview["prompt"]
+    assert "Tobias" not in preview["prompt"]
+    done = run(*arguments)
+    assert done.code == 0
+    for told in (preview["also_sends"], " ".join(done.out.split())):
+        assert "the text itself leaves too, as it grows" in told
+        assert "placeholders" in told
+        assert "Number, order and position of these spans stay visible" in told
+    assert "in fusion mode (nothing was sent)" in done.out
+    sketch = run("write", DEMO_INSTRUCTION, "-c", str(PERSON), "--preview", "--json").json
+    assert sketch["also_sends"] is None
+
+
+def test_fusion_that_is_refused_sends_nothing_and_says_so(run: Run) -> None:
+    preview = run("write", "Tobias Merrin", "-c", str(PERSON), "--mode", "fusion", "--preview")
+    assert "Nothing leaves this device" in preview.out
+    assert "leaves too" not in preview.out
 
 
 def test_sensitive_words_leave_only_by_general_and_are_named(run: Run) -> None:
@@ -166,10 +193,56 @@ def test_a_named_key_that_is_not_set_is_a_mistake(run: Run) -> None:
     assert "NO_KEY" in done.err
 
 
-def test_sketch_mode_needs_a_cloud(run: Run) -> None:
-    done = run("write", "A note: x", "--mode", "sketch")
+@pytest.mark.parametrize("mode", ["sketch", "fusion"])
+def test_both_modes_with_a_cloud_need_one(mode: str, run: Run) -> None:
+    done = run("write", "A note: x", "--mode", mode)
     assert done.code == 2
+    assert f"{mode} mode needs a cloud model" in done.err
     assert "--cloud-url" in done.err
+
+
+def test_the_choices_of_options_are_those_of_the_library() -> None:
+    """They are written out once more, so that --help loads no model code."""
+    settings = get_type_hints(FusionSettings)
+    assert set(get_args(write.Mode)) == set(get_args(events.Mode))
+    assert get_args(write.CloudKind) == get_args(cloud_connection.CloudKind)
+    assert set(get_args(write.Rule)) == set(RULES)
+    assert set(get_args(write.Schedule)) == set(SCHEDULES)
+    assert get_args(write.Decoding) == get_args(settings["decoding"])
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--weight", "0.7"),
+        ("--rule", "product"),
+        ("--decoding", "lockstep"),
+        ("--schedule", "paper"),
+    ],
+)
+def test_settings_of_fusion_are_no_wishes_of_other_modes(option: tuple[str, str], run: Run) -> None:
+    done = run("write", "A note: x", *option, "--preview")
+    assert done.code == 2
+    assert f"{option[0]} belongs to fusion: add --mode fusion" in done.err
+    assert run("write", "A note: x", *option, "--preview", "--mode", "fusion").code == 0
+
+
+@pytest.mark.parametrize(
+    "option", [("--weight", "1.1"), ("--weight", "-0.1"), ("--rule", "magic"), ("--schedule", "x")]
+)
+def test_impossible_settings_of_fusion(option: tuple[str, str], run: Run) -> None:
+    assert run("write", "A note: x", "--mode", "fusion", "--preview", *option).code == 2
+
+
+def test_a_page_that_cannot_be_saved_is_told_before_anything_is_written(
+    run: Run, tmp_path: Path
+) -> None:
+    done = run("write", "A note: x", "--save-html", str(tmp_path / "no" / "page.html"))
+    assert done.code == 2
+    assert "--save-html" in done.err
+    done = run("write", "A note: x", "--save-html", str(tmp_path / "page.html"), "--preview")
+    assert done.code == 2
+    assert "--preview" in done.err
 
 
 @pytest.mark.parametrize("content", [None, b"", b"GGUF", b"<html>"])
