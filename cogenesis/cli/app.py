@@ -12,6 +12,7 @@ import typer
 from cogenesis import __version__
 from cogenesis.cli.cloud import cloud
 from cogenesis.cli.demo import demo
+from cogenesis.cli.evaluate import evaluate_app
 from cogenesis.cli.ledger import ledger_app
 from cogenesis.cli.models import models_app
 from cogenesis.cli.write import write
@@ -31,6 +32,7 @@ app.command()(demo)
 app.command()(write)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
+app.add_typer(evaluate_app, name="evaluate")
 app.command()(cloud)
 
 

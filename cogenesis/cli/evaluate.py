@@ -1,0 +1,13 @@
+"""`cogenesis evaluate`: measurements that anybody can repeat."""
+
+from __future__ import annotations
+
+import typer
+
+from cogenesis.cli.evaluate_speed import speed
+
+evaluate_app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure how fast, how well and how privately the two models write.",
+)
+evaluate_app.command("speed")(speed)

@@ -1,0 +1,221 @@
+"""`cogenesis evaluate speed`: tokens a second of every decoding, near and far from the cloud."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from cogenesis.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from cogenesis.evaluation.speed import SpeedSettings
+    from cogenesis.evaluation.speed_prompts import SpeedTask
+
+_PAIRS: Final = ("smollm2-smollm2", "demo")
+"""The device model with a copy of itself as the cloud; and with the demo cloud model."""
+
+_NOTE: Final = (
+    "tokens/s: against the cloud model on this machine, with which the device model shares the "
+    "cores. replayed: against its earlier answers, which take no core; a request takes the round "
+    "trip and a flat 10 ms."
+)
+
+
+def speed(
+    rtt: Annotated[
+        list[float] | None,
+        typer.Option(min=0, max=10_000, help="Round-trip time to add, in ms (repeatable)."),
+    ] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="smollm2-smollm2: the demo device model with and without the context (one "
+            "vocabulary). demo: the two demo models (two vocabularies). Repeatable."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="People and their tasks, in the published form. Default: the demo's."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Another device model, as `models get` takes it.")
+    ] = "demo-device",
+    cloud: Annotated[
+        str, typer.Option(help="Another cloud model for the pair “demo”.")
+    ] = "demo-cloud",
+    limit: Annotated[int, typer.Option(min=1, help="Texts at most.")] = 3,
+    max_tokens: Annotated[int, typer.Option(min=2, help="Length of a text at most.")] = 120,
+    repeat: Annotated[int, typer.Option(min=1, help="How often each text is written.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure the device alone, lockstep, the paper's schedule, and draft-and-verify.
+
+    Two real models write the same text in every way, at temperature 0.7, with an even
+    mixture. A full run takes some minutes a text; do nothing else on the machine meanwhile.
+
+    Examples:
+
+      cogenesis evaluate speed
+
+      cogenesis evaluate speed --pair demo --rtt 50 --limit 1 --json
+    """
+    from cogenesis.evaluation.speed import SpeedSettings
+    from cogenesis.evaluation.speed_prompts import speed_tasks
+
+    settings = SpeedSettings(
+        round_trips_ms=tuple(rtt or (0.0, 20.0, 50.0, 100.0)),
+        max_tokens=max_tokens,
+        repeat=repeat,
+        seed=seed,
+    )
+    pairs = _pairs(pair)
+    models = {name: cloud if name == "demo" else device for name in pairs}
+    rows, texts = _measured(settings, device, models, speed_tasks(data), limit, quiet=as_json)
+    if as_json:
+        about = _about(settings, texts) | {"models": {"device": device, "cloud": models}}
+        typer.echo(json.dumps({"rows": rows} | about, indent=2))
+        return
+    from rich.console import Console
+
+    console = Console()
+    for name in pairs:
+        console.print(_table(name, [row for row in rows if row["pair"] == name]))
+    console.print(_NOTE, style="dim", highlight=False)
+
+
+def _pairs(names: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = [name for name in names or () if name not in _PAIRS]
+    if unknown:
+        raise InputError(f"there is no pair {unknown[0]!r}: choose {' or '.join(_PAIRS)}")
+    return tuple(dict.fromkeys(names or _PAIRS))
+
+
+def _measured(
+    settings: SpeedSettings,
+    device: str,
+    clouds: dict[str, str],
+    tasks: Sequence[SpeedTask],
+    limit: int,
+    *,
+    quiet: bool,
+) -> tuple[list[dict[str, Any]], int]:
+    """The rows of all pairs, and the number of texts. `clouds`: pair -> its cloud model."""
+    from cogenesis.cli.models import fetch_model
+    from cogenesis.evaluation.speed import measure, steps_of
+    from cogenesis.evaluation.speed_pairs import SpeedPair
+    from cogenesis.evaluation.speed_prompts import speed_prompts
+    from cogenesis.fused_writing import DeviceTokens
+    from cogenesis.models import LlamaCpp
+
+    rows: list[dict[str, Any]] = []
+    path = fetch_model(device, quiet=quiet)
+    paths = {name: fetch_model(cloud, quiet=quiet) for name, cloud in clouds.items()}
+    with ExitStack() as stack:
+        # One thread, because the cloud model has a core of its own.
+        model = stack.enter_context(LlamaCpp(path, threads=1))
+        tokens = DeviceTokens(model)
+        prompts = speed_prompts(model, tasks, limit, settings.max_tokens)
+        bar = stack.enter_context(_progress())
+        for name in clouds:
+            step = bar.add_task(name, total=steps_of(settings, len(prompts)))
+
+            def tick(step: Any = step) -> None:
+                bar.advance(step)
+                bar.refresh()
+
+            with SpeedPair(tokens, paths[name], settings) as running:
+                rows += measure(name, running.stages(prompts), settings, tick)
+    return rows, len(prompts)
+
+
+def _progress() -> Progress:
+    """On stderr, drawn between two runs only: a thread that draws would slow down a run."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _about(settings: SpeedSettings, texts: int) -> dict[str, Any]:
+    """What one needs to know to compare these numbers with others."""
+    from cogenesis.evaluation.replayed_cloud import FLAT_MS
+
+    return {
+        "settings": asdict(settings)
+        | {"rule": "mixture", "candidates": 64, "texts": texts, "replayed_flat_ms": FLAT_MS},
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": {
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _table(name: str, rows: Sequence[dict[str, Any]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=name, title_justify="left", box=box.SIMPLE)
+    table.add_column("Round trip")
+    table.add_column("Decoding")
+    for column in ("Tokens/s", "replayed", "Requests/token", "Bytes/token", "Acceptance"):
+        table.add_column(column, justify="right")
+    table.add_column("Text as lockstep's")
+    last = None
+    for row in rows:
+        first, last = row["rtt_ms"] != last, row["rtt_ms"]
+        if first:
+            table.add_section()
+        table.add_row(
+            f"{row['rtt_ms']:g} ms" if first else "",
+            row["decoding"],
+            _number(row["tokens_per_s"], 1),
+            _number(row["replayed_tokens_per_s"], 1),
+            _number(row["round_trips_per_token"], 2),
+            _number(row["bytes_per_token"], 0),
+            _number(row["acceptance"], 2),
+            _same(row),
+        )
+    return table
+
+
+def _same(row: dict[str, Any]) -> str:
+    notes = []
+    if row["identical_texts"] is not None:
+        both = row["identical_texts"] + row["replayed"]["identical_texts"]
+        notes.append(f"{both} of {2 * row['texts']}")
+    failed = row["fallbacks"] + row["replayed"]["fallbacks"]
+    if failed:
+        notes.append(f"{failed} tokens without the cloud")
+    if row["unknown_prefixes"]:
+        notes.append(f"{row['unknown_prefixes']} prefixes not replayed")
+    return ", ".join(notes)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,113 @@
+"""What is written while speed is measured: tasks of people, released by the guard as always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cogenesis.context.budget import Window
+from cogenesis.context.private_context import PrivateContext
+from cogenesis.context.prompt import writing_prompt
+from cogenesis.context.reader import read_samples
+from cogenesis.demo import DEMO_INSTRUCTION, demo_person
+from cogenesis.errors import GuardRefusedError, InputError
+from cogenesis.models.protocol import DeviceModel, Message, Prompt, TokenIds
+from cogenesis.privacy.guard import Guard
+from cogenesis.privacy.lexicon import Lexicon
+from cogenesis.privacy.released import GeneralInstruction
+
+DEMO_INSTRUCTIONS: Final = (
+    DEMO_INSTRUCTION,
+    (
+        "Write a short speech for the end of a concert: thank the singers and the helpers of the "
+        "Lantern Choir, and say that the hat at the door is for the roof of the Net Loft"
+    ),
+    (
+        "Write a letter to a neighbour about the noise of evening practice: we sing in Tidewell "
+        "Hall until nine on Thursday 16 April, and after that the street is quiet again"
+    ),
+    (
+        "Write a note that welcomes a new singer: Anselm comes on Thursday, he sits with the "
+        "basses, and Tobias Merrin lends him the music"
+    ),
+)
+"""Tasks of the sample person: a general part, then details that must stay here."""
+
+_WINDOW_TOKENS: Final = 2048
+"""Assumed where a model does not tell its window."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedTask:
+    """Somebody who wants a text."""
+
+    context: PrivateContext
+    instruction: str
+
+    def __repr__(self) -> str:
+        return "SpeedTask(hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedPrompt:
+    """One text to write: what the device reads, and what the cloud may know of it."""
+
+    ids: TokenIds
+    general: GeneralInstruction
+    lexicon: Lexicon
+
+    def __repr__(self) -> str:
+        return f"SpeedPrompt({len(self.ids)} tokens)"
+
+
+def speed_tasks(data: Path | None) -> list[SpeedTask]:
+    """The tasks of a data set in the published form; without one, those of the sample person.
+
+    Raises:
+        ContextError: the file cannot be read.
+    """
+    if data is None:
+        person = demo_person()
+        return [SpeedTask(person, instruction) for instruction in DEMO_INSTRUCTIONS]
+    return [SpeedTask(sample.context, sample.instruction) for sample in read_samples(data)]
+
+
+def speed_prompts(
+    device: DeviceModel, tasks: Iterable[SpeedTask], limit: int, max_tokens: int
+) -> list[SpeedPrompt]:
+    """The first `limit` tasks that the guard releases for the cloud.
+
+    A task that it refuses is not written with a cloud at all, so it tells nothing about speed.
+
+    Raises:
+        InputError: it refuses all of them.
+    """
+    found: list[SpeedPrompt] = []
+    for task in tasks:
+        if len(found) == limit:
+            break
+        lexicon = Lexicon(task.context.texts())
+        try:
+            general = Guard(lexicon).derive(task.instruction)
+        except GuardRefusedError:
+            continue
+        found.append(SpeedPrompt(_read_by(device, task, max_tokens), general, lexicon))
+    if not found:
+        raise InputError("the guard releases none of these instructions: give other --data")
+    return found
+
+
+def _read_by(device: DeviceModel, task: SpeedTask, max_tokens: int) -> TokenIds:
+    def tokens(text: str) -> int:
+        return len(device.encode(Prompt((Message("user", (text,)),), (text,))))
+
+    frame = tokens("")  # the template's marks: counted once, in the window's margin
+    prompt = writing_prompt(
+        task.context,
+        task.instruction,
+        count=lambda text: max(0, tokens(text) - frame),
+        window=Window(device.capabilities.context_tokens or _WINDOW_TOKENS, max_tokens),
+    )
+    return device.encode(prompt.prompt)
