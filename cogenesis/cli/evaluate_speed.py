@@ -29,9 +29,10 @@ _PAIRS: Final = ("smollm2-smollm2", "demo")
 """The device model with a copy of itself as the cloud; and with the demo cloud model."""
 
 _NOTE: Final = (
-    "tokens/s: against the cloud model on this machine, with which the device model shares the "
-    "cores. replayed: against its earlier answers, which take no core; a request takes the round "
-    "trip and a flat 10 ms."
+    "Tokens/s: with the cloud model on this machine, so that it shares the cores with the device "
+    "model. Replayed: with its earlier answers, which take no core; a request takes the round "
+    "trip and a flat 10 ms. Requests, bytes and acceptance belong to the former. Same "
+    "text: as lockstep's, token for token."
 )
 
 
@@ -94,7 +95,10 @@ def speed(
 
     console = Console()
     for name in pairs:
-        console.print(_table(name, [row for row in rows if row["pair"] == name]))
+        own = [row for row in rows if row["pair"] == name]
+        console.print(_table(name, own))
+        for line in (line for row in own for line in _warnings(row)):
+            console.print(line, style="yellow", highlight=False)
     console.print(_NOTE, style="dim", highlight=False)
 
 
@@ -180,12 +184,12 @@ def _table(name: str, rows: Sequence[dict[str, Any]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=name, title_justify="left", box=box.SIMPLE)
-    table.add_column("Round trip")
-    table.add_column("Decoding")
-    for column in ("Tokens/s", "replayed", "Requests/token", "Bytes/token", "Acceptance"):
-        table.add_column(column, justify="right")
-    table.add_column("Text as lockstep's")
+    table = Table(title=name, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("Round\ntrip", no_wrap=True)
+    table.add_column("Decoding", no_wrap=True)
+    for column in ("Tokens/s", "Replayed", "Requests\n/token", "Bytes\n/token", "Accept-\nance"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("Same\ntext", no_wrap=True)
     last = None
     for row in rows:
         first, last = row["rtt_ms"] != last, row["rtt_ms"]
@@ -205,16 +209,22 @@ def _table(name: str, rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _same(row: dict[str, Any]) -> str:
-    notes = []
-    if row["identical_texts"] is not None:
-        both = row["identical_texts"] + row["replayed"]["identical_texts"]
-        notes.append(f"{both} of {2 * row['texts']}")
+    """How many texts, of both ways to the cloud, are lockstep's token for token."""
+    if row["identical_texts"] is None:
+        return ""
+    return f"{row['identical_texts'] + row['replayed']['identical_texts']}/{2 * row['texts']}"
+
+
+def _warnings(row: dict[str, Any]) -> list[str]:
+    """What makes a row say less than it seems to."""
+    which = f"{row['decoding']} at {row['rtt_ms']:g} ms"
+    found = []
     failed = row["fallbacks"] + row["replayed"]["fallbacks"]
     if failed:
-        notes.append(f"{failed} tokens without the cloud")
+        found.append(f"{which}: {failed} tokens without the cloud, which was late or failed")
     if row["unknown_prefixes"]:
-        notes.append(f"{row['unknown_prefixes']} prefixes not replayed")
-    return ", ".join(notes)
+        found.append(f"{which}: {row['unknown_prefixes']} prefixes were not in the replayed table")
+    return found
 
 
 def _number(value: float | None, digits: int) -> str:

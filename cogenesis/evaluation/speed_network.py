@@ -11,6 +11,7 @@ time. In the process that writes, it would share Python's lock with what is meas
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -86,7 +87,8 @@ class Network:
             return
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # it has died, with something left unread
+                    pipe.close()
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:

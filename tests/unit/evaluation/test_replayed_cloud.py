@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cogenesis.errors import ModelError
 from cogenesis.evaluation.replayed_cloud import ReplayedCloud, connector, precise_loop
 from cogenesis.evaluation.speed_network import Network
 from tests.unit.evaluation.far_cloud import FarCloud, far_cloud
@@ -266,3 +267,25 @@ def test_a_process_of_its_own_offers_both_ways(cloud: FarCloud) -> None:
     assert (counts.requests, counts.prefixes, counts.unknown) == (2, 2, 0)
     assert 0.0 < counts.cpu_s < 1.0
     assert len(cloud.prompts) == 3  # once for the table, twice through the delayed way
+
+
+def test_the_process_ends_by_itself_when_nobody_speaks_to_it(cloud: FarCloud) -> None:
+    network = Network(cloud.url, (5,)).start()
+    process, url = network._process, network.replayed[5]
+    network.stop()
+    network.stop()
+    assert process is not None
+    assert process.returncode == 0  # not killed: it would also end with a parent that was
+    with pytest.raises(ConnectionRefusedError):
+        Client(url).ask(["a"])
+    with pytest.raises(ModelError, match="not running"):
+        network.counts()
+
+
+def test_a_process_that_died_is_told(cloud: FarCloud) -> None:
+    with Network(cloud.url, (5,)) as network:
+        assert network._process is not None
+        network._process.kill()
+        network._process.wait()
+        with pytest.raises(ModelError, match="has ended"):
+            network.counts()
