@@ -31,14 +31,19 @@ from cogenesis.models.protocol import (
 )
 
 if TYPE_CHECKING:
+    from cogenesis.models.cloud_connection import CloudConnection
+    from cogenesis.models.draft_scoring import Scoring, Turns
+    from cogenesis.models.gguf_vocabulary import read_vocabulary
     from cogenesis.models.llama_cpp import LlamaCpp
     from cogenesis.models.llama_server import LlamaServer, Usage
     from cogenesis.models.local_wire import LocalWire
     from cogenesis.models.openai_chat import OpenAIChat
     from cogenesis.models.scripted import ScriptedModel
+    from cogenesis.models.token_scorer import TokenScorer
 
 __all__ = [
     "Capabilities",
+    "CloudConnection",
     "CloudModel",
     "DeviceModel",
     "DeviceText",
@@ -52,19 +57,28 @@ __all__ = [
     "Piece",
     "Prompt",
     "Sampling",
+    "Scoring",
     "ScriptedModel",
     "TokenIds",
+    "TokenScorer",
+    "Turns",
     "Usage",
+    "read_vocabulary",
 ]
 
 # Adapters open connections: who only needs the contract must not load an HTTP client.
 _LAZY = {
+    "CloudConnection": "cloud_connection",
     "LlamaCpp": "llama_cpp",
     "LlamaServer": "llama_server",
     "LocalWire": "local_wire",
     "OpenAIChat": "openai_chat",
+    "Scoring": "draft_scoring",
     "ScriptedModel": "scripted",
+    "TokenScorer": "token_scorer",
+    "Turns": "draft_scoring",
     "Usage": "llama_server",
+    "read_vocabulary": "gguf_vocabulary",
 }
 
 

@@ -15,6 +15,12 @@ from cogenesis.wire import Json, T, Text
 REPEAT_WINDOW: Final = 64
 """Tokens that the penalties look back on. llama.cpp counts the prompt's last ones too."""
 
+NEXT_ENDPOINT: Final = "/v1/completions"
+"""Where a next-token distribution is asked for: llama.cpp offers this one in process too."""
+
+_FORCE: Final = 1e4
+"""A bias no logit outweighs. It moves what is sampled, not the log-probabilities told."""
+
 ROLES: Final[dict[Role, PublicText]] = {
     "system": public("system"),
     "user": public("user"),
@@ -90,4 +96,23 @@ def sampling_body(sampling: Sampling) -> dict[str, Json[Any]]:
         "cache_prompt": True,
         # Without this the last event repeats the whole prompt.
         "response_fields": strings(_WANTED),
+    }
+
+
+def next_token_body(prefix: tuple[int, ...], k: int, whole_token: int) -> dict[str, Json[Any]]:
+    """One token after a prefix of ids, with the K most probable ones.
+
+    The server drops the whole row when the token that it samples is only a part of a
+    character. So let it sample a whole one; the row stays the same. With a top-k of one the
+    other samplers need not sort the vocabulary (2 ms for 262,144 tokens, 0.4 for 49,152).
+    """
+    body = sampling_body(Sampling(temperature=0.0, top_p=1.0, top_k=1, max_tokens=1))
+    del body["response_fields"]
+    return {
+        "prompt": prefix,
+        **body,
+        "max_tokens": 1,
+        "logit_bias": ((whole_token, _FORCE),),
+        "logprobs": k,
+        "stream": False,
     }

@@ -19,6 +19,7 @@ from cogenesis.errors import MissingExtraError, ModelFileError
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.gguf_file import check_gguf
 from cogenesis.models.gguf_vocabulary import read_vocabulary
+from cogenesis.models.in_process_wire import InProcessWire
 from cogenesis.models.llama_server import LlamaServer, Usage
 from cogenesis.models.local_wire import LocalWire
 from cogenesis.models.protocol import (
@@ -240,8 +241,9 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
             if folder is None
             else LocalWire.unix(folder / _SOCKET, key)
         )
-        undo.callback(wire.close)
-        model = LlamaServer(wire, name=name)
+        short = InProcessWire(server, wire, slots=slots)
+        undo.callback(short.close)
+        model = LlamaServer(short, name=name)
         # The first token reads the weights from disk. It also waits until llama.cpp's queue
         # runs: one that is told to stop before that starts afterwards and never stops, so
         # that an early `close` would hang.

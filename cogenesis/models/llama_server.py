@@ -17,7 +17,15 @@ from typing import Any, Final, Generic, Literal, cast, overload
 from cogenesis.errors import ModelError
 from cogenesis.models.chat_events import read_chat
 from cogenesis.models.distribution import Distribution
-from cogenesis.models.llama_bodies import sampling_body, strings, template_body, tokenize_body
+from cogenesis.models.llama_bodies import (
+    NEXT_ENDPOINT,
+    next_token_body,
+    sampling_body,
+    strings,
+    template_body,
+    tokenize_body,
+)
+from cogenesis.models.logprob_replies import choices_in_order
 from cogenesis.models.protocol import Capabilities, DeviceText, Piece, Prompt, Sampling, TokenIds
 from cogenesis.models.reply_reader import ReplyReader, ServerRole, check_wire
 from cogenesis.privacy.released import PublicText, Released, public
@@ -27,8 +35,6 @@ PROBE_K: Final = 512
 """Log-probabilities asked for by `probe`: a reply of about 45 kB."""
 
 _CHATML: Final = public("<|im_start|>")
-_FORCE: Final = 1e4
-"""A bias no logit outweighs. It moves what is sampled, not the log-probabilities told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +149,8 @@ class LlamaServer(Generic[T]):
         wire = self._device_wire()
         if not prefix.ids or k < 1:
             raise ModelError("a distribution needs a prefix of one token or more, and k >= 1")
-        body: dict[str, Json[DeviceText]] = {
-            "prompt": prefix.ids,
-            **sampling_body(Sampling(temperature=0.0, top_p=1.0, max_tokens=1)),
-            # The server drops the whole row when the token that it samples is only a part
-            # of a character. So let it sample a whole one; the row stays the same.
-            "logit_bias": ((self._any_whole_token(wire), _FORCE),),
-            "n_probs": k,
-            "stream": False,
-        }
-        reply = wire.post("/completion", body)
+        body = next_token_body(prefix.ids, k, self._any_whole_token(wire))
+        reply = wire.post(NEXT_ENDPOINT, body)
         self._note_usage(reply)
         return _distribution(reply, self._reader)
 
@@ -355,10 +353,12 @@ class LlamaServer(Generic[T]):
 
 
 def _distribution(reply: Reply, reader: ReplyReader) -> Distribution:
-    rows = reader.items(reply.get("completion_probabilities"), "completion_probabilities")
+    (choice,) = choices_in_order(reader, reply, 1)
+    told = reader.mapping(choice.get("logprobs"), "logprobs")
+    rows = reader.items(told.get("content"), "logprobs.content")
     if len(rows) != 1:
         raise reader.fault(f"answered with {len(rows)} distributions instead of one")
-    row = reader.mapping(rows[0], "completion_probabilities[0]")
+    row = reader.mapping(rows[0], "logprobs.content[0]")
     entries = [
         reader.mapping(entry, "top_logprobs[]")
         for entry in reader.items(row.get("top_logprobs"), "top_logprobs")

@@ -19,7 +19,9 @@ import pytest
 
 from cogenesis.errors import ModelError, ModelFileError
 from cogenesis.models import llama_cpp
+from cogenesis.models.in_process_wire import InProcessWire
 from cogenesis.models.llama_cpp import LlamaCpp
+from cogenesis.models.llama_server import LlamaServer
 from cogenesis.models.protocol import DeviceText, Message, Prompt, Sampling, TokenIds
 from cogenesis.wire import Deadline
 
@@ -184,6 +186,32 @@ def test_every_position_of_mixed_scripts_has_a_sane_distribution(
         more = model.next_distribution(TokenIds(ids[:end]), 8)
         assert more.best() == found.best()
         assert more.rest >= found.rest - 1e-6
+
+
+@pytest.mark.parametrize("which", ["device", "base"])
+def test_the_short_way_gives_the_same_rows(which: str, request: pytest.FixtureRequest) -> None:
+    """In process and over the socket, each position asked in both ways from the same cache."""
+    model: LlamaCpp = request.getfixturevalue(which)
+    short = model._running.model._wire
+    assert isinstance(short, InProcessWire)
+    over_the_socket = LlamaServer(short._wire)
+    prefix = model.encode(_chat(f"Tell me about {MIXED}."))
+    model.next_distribution(prefix, 1)
+    for _ in range(6):
+        near = model.next_distribution(prefix, 64)
+        far = over_the_socket.next_distribution(prefix, 64)
+        assert near.ids.tolist() == far.ids.tolist()
+        assert near.logprobs.tolist() == far.logprobs.tolist()
+        assert near.tokens == far.tokens
+        prefix = TokenIds((*prefix.ids, near.best()))
+
+
+def test_a_prefix_that_just_outgrew_the_window_says_so_on_the_short_way_too(
+    device: LlamaCpp,
+) -> None:
+    device.next_distribution(TokenIds((5,) * 2040), 1)
+    with pytest.raises(ModelError, match=r"does not fit the window.*2048"):
+        device.next_distribution(TokenIds((5,) * 2050), 1)
 
 
 def test_the_greedy_text_follows_the_distributions(device: LlamaCpp) -> None:

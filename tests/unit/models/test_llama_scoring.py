@@ -32,7 +32,7 @@ def test_a_recorded_reply_is_read() -> None:
     first = answer.distributions[0]
     assert first is not None
     assert first.tokens[int(first.logprobs.argmax())] == b","
-    assert answer.cached == 2  # of the first prompt; the others grew out of it
+    assert answer.cached == 4  # of the first prompt; the others grew out of it
 
 
 def _row(reply: Any) -> Any:

@@ -61,9 +61,9 @@ class FakeLlama:
             case "/apply-template":
                 turns = "".join(f"[{m['role']}]{m['content']}" for m in body["messages"])
                 handler.send_json({"prompt": turns})
-            case "/completion" if not body["stream"]:
+            case "/v1/completions":
                 rows = [] if self.row is None else [{"top_logprobs": self.row}]
-                handler.send_json({"completion_probabilities": rows})
+                handler.send_json({"choices": [{"index": 0, "logprobs": {"content": rows}}]})
             case _:
                 self.complete(handler)
 
@@ -306,17 +306,17 @@ def test_a_cloud_refuses_everything_about_ids() -> None:
 def test_a_distribution_is_asked_for_with_a_whole_character_forced() -> None:
     with _device(FakeLlama()) as (model, server):
         found = model.next_distribution(TokenIds((5, 6)), 2)
-        sent = _bodies(server, "/completion")[-1]
+        sent = _bodies(server, "/v1/completions")[-1]
     assert found.ids.tolist() == [3, 7]
     assert found.tokens == (b"", b" \xf0")
     assert sent["logit_bias"] == [[100 + ord("a"), 1e4]]
-    assert (sent["n_probs"], sent["n_predict"], sent["temperature"]) == (2, 1, 0)
+    assert (sent["logprobs"], sent["max_tokens"], sent["temperature"]) == (2, 1, 0)
 
 
 def test_a_draft_is_scored_on_growing_prefixes() -> None:
     with _device(FakeLlama()) as (model, server):
         assert len(model.score_draft(TokenIds((5,)), [6, 7], 2)) == 3
-        prompts = [body["prompt"] for body in _bodies(server, "/completion")]
+        prompts = [body["prompt"] for body in _bodies(server, "/v1/completions")]
     assert prompts == [[5], [5, 6], [5, 6, 7]]
 
 
