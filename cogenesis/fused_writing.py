@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeGuard, runtime_checkable
 
 from cogenesis.errors import CloudError, CogenesisError
 from cogenesis.events import FusionFigures
@@ -56,7 +56,6 @@ SAMPLES: Final = (
 """Texts that go on in different ways: what models list there shows their vocabulary."""
 
 
-@runtime_checkable
 class FusionCloud(Protocol):
     """A cloud model that can be asked for distributions; `CloudConnection` is one."""
 
@@ -67,6 +66,14 @@ class FusionCloud(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def scorer(self, *, deadline: Deadline | None = None) -> TokenScorer: ...
+
+
+def gives_distributions(cloud: object) -> TypeGuard[FusionCloud]:
+    """Whether a cloud model is a `FusionCloud`, without asking it anything.
+
+    `isinstance` with a Protocol reads every property, and `capabilities` asks the server.
+    """
+    return hasattr(cloud, "scorer")
 
 
 @runtime_checkable

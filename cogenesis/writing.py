@@ -41,8 +41,8 @@ from cogenesis.fused_writing import (
     ConnectionRequest,
     DeviceTokens,
     FusedWriting,
-    FusionCloud,
     Habits,
+    gives_distributions,
 )
 from cogenesis.models.protocol import (
     CloudModel,
@@ -202,7 +202,7 @@ class Writing:
             return None
         deadline = Deadline(self._task.cloud_deadline_s)
         if self._kit.mode(self._task) == "fusion":
-            if isinstance(cloud, FusionCloud):
+            if gives_distributions(cloud):
                 tokens = self._kit.tokens
                 return ConnectionRequest(cloud, general, tokens, deadline)
             message = f"{cloud.name} gives no probabilities: it serves sketch mode only"

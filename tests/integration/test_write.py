@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cogenesis.cloud_server import DemoCloud
+from cogenesis.privacy.ledger import Ledger
 
 PERSON = Path(__file__).resolve().parents[2] / "cogenesis" / "demo" / "person.json"
 TASK = "Write a thank-you note: to Petra, for the cake on Friday"
@@ -73,6 +75,55 @@ def test_two_real_models_write_and_only_the_topic_leaves(
     for private in ("Petra", "Odalys", "Friday", "cake"):
         assert private not in shown.stdout
     subprocess.run([sys.executable, "-m", "cogenesis", "ledger", "verify", *ledger], check=True)
+
+
+@pytest.mark.timeout(300)
+def test_fusion_of_two_real_models_sends_the_shielded_text_only(
+    cloud: DemoCloud, options: list[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    task = f"{TASK}; say that it was eaten in Harrowmere Bay, by Odalys and Tobias Merrin"
+    fusion = ["--cloud-url", cloud.url, "--mode", "fusion", "--weight", "0.6", "--seed", "3"]
+    done = run(task, *options, *fusion, "--json", "--save-html", str(page))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["mode"], result["sketch"]) == ("fusion", None)
+    assert "".join(token["text"] for token in result["tokens"]).strip() == result["text"]
+    assert {token["source"] for token in result["tokens"]} <= {"device", "cloud", "both"}
+    # Both models had their say: some weights are the chosen one, and none is below it.
+    assert {token["weight"] for token in result["tokens"]} - {1.0} == {0.6}
+    assert result["egress"]["round_trips"] >= 1
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert page.read_text("utf-8").count("<span class=") == len(result["tokens"]) + 3
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        bodies = [row.entry.body.decode() for row in ledger.entries()]
+    asked = [body for body in bodies if "Write a thank-you note" in body]
+    assert asked
+    grown = max(asked, key=len)
+    assert result["text"].split()[0] in grown
+    for private in ("Petra", "Odalys", "Harrowmere", "Tobias", "Merrin", "Fenwright"):
+        assert not any(private.lower() in body.lower() for body in bodies)
+
+
+@pytest.mark.timeout(300)
+def test_fusion_into_a_pipe_is_plain_text(cloud: DemoCloud, options: list[str]) -> None:
+    fusion = ["--cloud-url", cloud.url, "--mode", "fusion", "--seed", "3"]
+    done = run(TASK, *options, *fusion)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert done.stdout.endswith("\n")
+    assert done.stdout.strip()
+    assert "decided by the device" in done.stderr
+    assert "round trips a token" in done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_fusion_with_a_dead_cloud_is_written_on_the_device(options: list[str]) -> None:
+    done = run(TASK, *options, "--cloud-url", "http://127.0.0.1:9", "--mode", "fusion", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["degraded"], result["mode"]) == ("unreachable", "device")
+    assert result["text"]
 
 
 @pytest.mark.timeout(300)
