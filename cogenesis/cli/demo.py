@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 if TYPE_CHECKING:
+    from rich.panel import Panel
     from rich.table import Table
 
     from cogenesis.assistant import Assistant, Result, Task
@@ -41,7 +42,7 @@ def demo(
     mode: Annotated[
         DemoMode, typer.Option(help="sketch, fusion, or one after the other.")
     ] = "both",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 6,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 3,
     max_tokens: Annotated[int, typer.Option(min=1, help="Length of a text at most.")] = 220,
     delay_ms: Annotated[
         float, typer.Option(min=0, max=10_000, help="Network delay to add to each round trip.")
@@ -140,10 +141,9 @@ def _show_left(
     left = what_left(sent, guard, result.general, mode)
     screen.heading(f"What left this device in {mode} mode")
     if mode == "sketch":
-        screen.err.print(_table("Every request, byte for byte", sent))
-    elif left.asking:
-        screen.err.print(_table(_first_and_last(left), [left.asking[0], *left.asking[1:][-1:]]))
-        _say_others(screen, left)
+        screen.err.print(_table(sent))
+    else:
+        _show_growing(screen, left)
     screen.say(f"What kind of thing: {left.kind()}.", "bold")
     size = guard.lexicon.size
     checked = size.identifiers + size.rare_words + size.runs
@@ -157,18 +157,20 @@ def _show_left(
     )
 
 
-def _first_and_last(left: Left) -> str:
+def _show_growing(screen: Screen, left: Left) -> None:
+    """Of many requests with nearly the same body the first and the last; the rest in numbers."""
     from cogenesis.cli.left import bytes_of
 
-    return (
-        f"{len(left.asking):,} requests about the text as it grew, "
-        f"{bytes_of(left.asking):,} bytes: the first and the last, byte for byte"
-    )
-
-
-def _say_others(screen: Screen, left: Left) -> None:
-    from cogenesis.cli.left import bytes_of
-
+    count = len(left.asking)
+    if count:
+        screen.say(
+            f"{count:,} requests asked about the text as it grew, {bytes_of(left.asking):,} bytes. "
+            "A body holds the text once for each position that it asks about. The first and the "
+            "last, byte for byte:"
+        )
+        screen.err.print(_panel(f"request 1 of {count}", left.asking[0]))
+        if count > 1:
+            screen.err.print(_panel(f"request {count} of {count}", left.asking[-1]))
     if left.others:
         screen.say(
             f"{len(left.others):,} more requests, {bytes_of(left.others):,} bytes, found out what "
@@ -177,13 +179,27 @@ def _say_others(screen: Screen, left: Left) -> None:
         )
 
 
-def _table(title: str, rows: Sequence[Row]) -> Table:
+def _panel(title: str, row: Row) -> Panel:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from cogenesis.cli.ledger import printable
+
+    entry = row.entry
+    headers = ", ".join(f"{name}: {value}" for name, value in entry.headers)
+    head = Text(printable(f"{entry.method} ({entry.purpose}) {entry.url}, {headers}"), "dim")
+    body = Text(printable(entry.body.decode()))
+    title = f"{title}, {len(entry.body):,} bytes"
+    return Panel(Text("\n").join((head, body)), title=title, title_align="left")
+
+
+def _table(rows: Sequence[Row]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     from cogenesis.cli.ledger import printable
 
-    table = Table(show_lines=True, title=title)
+    table = Table(show_lines=True, title="Every request, byte for byte")
     for column in ("request and headers", "bytes", "body"):
         table.add_column(column, overflow="fold")
     for row in rows:

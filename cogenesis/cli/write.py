@@ -256,6 +256,7 @@ def run(assistant: Assistant, task: Task, screen: Screen) -> Result:
     A second Ctrl-C, or one before the first token, ends at once.
     """
     from cogenesis.assistant import Degraded, Outlined, Result, Started, Token
+    from cogenesis.cli.decided import who_decided
 
     fusion = task.mode == "fusion"
     status = screen.err.status("reading", spinner="dots")
@@ -295,7 +296,8 @@ def run(assistant: Assistant, task: Task, screen: Screen) -> Result:
         raise RuntimeError("a stream ended without a result")
     screen.piece("\n")
     for each in late:
-        screen.degraded(each, late=True)
+        if each.reason not in who_decided(result).fallbacks:  # the summary tells those
+            screen.degraded(each, late=True)
     screen.summary(result)
     return result
 

@@ -158,7 +158,7 @@ def test_the_demo_shows_the_first_and_the_last_of_many_requests(written: Written
     grown = [SHIELDED[:size] for size in (0, 12, 20)]
     rows = written.rows({"prompt": [PROBES]}, *map(asked, grown), asked(SHIELDED))
     shown = told(rows, "fusion")
-    assert "4 requests about the text as it grew" in shown
+    assert "4 requests asked about the text as it grew" in shown
     assert "1 more requests" in shown
     assert f"{sum(len(row.entry.body) for row in rows):,} bytes of bodies in all" in shown
     assert "none of them left" in shown

@@ -117,10 +117,13 @@ def test_a_text_without_faults_or_tokens_has_a_summary_too() -> None:
 def test_what_goes_wrong_in_the_running_text_is_told_below_it() -> None:
     screen = Screen()
     out, err = shown(screen)
-    events = (TOKENS[0], Degraded("timeout", "1 of 5 tokens"), *TOKENS[1:], result())
+    broken = Degraded("device-failed", "the device model stopped")
+    told_by_summary = Degraded("timeout", "2 of 5 tokens")
+    events = (TOKENS[0], broken, *TOKENS[1:], told_by_summary, result())
     run(cast(Assistant, Told(Started(general(), ()), *events)), Task("x", mode="fusion"), screen)
     assert out.getvalue() == f"{TEXT}\n"
-    assert "Not all went well: 1 of 5 tokens" in err.getvalue()
+    assert "Not all went well: the device model stopped" in err.getvalue()
+    assert "2 of 5" not in err.getvalue()
     assert "writes alone" not in err.getvalue()
     first = Told(Degraded("unreachable", "nothing answers"), TOKENS[0], result(mode="device"))
     run(cast(Assistant, first), Task("x", mode="fusion"), screen)
