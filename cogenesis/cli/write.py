@@ -89,7 +89,8 @@ def write(
         str, typer.Option(help="Environment variable that holds the API key.")
     ] = "COGENESIS_CLOUD_KEY",
     cloud_deadline: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds to wait for the outline.")
+        float,
+        typer.Option(min=0.1, max=3600, help="Seconds to wait for the outline or connection."),
     ] = 60.0,
     device: Annotated[
         str,
@@ -155,6 +156,8 @@ def write(
     ] = False,
 ) -> None:
     """Write a text in your voice. The cloud model sees a general instruction only.
+
+    In fusion mode, which is never a default, it also sees the shielded text as it grows.
 
     Examples:
 
