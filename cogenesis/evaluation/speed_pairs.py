@@ -27,7 +27,8 @@ from cogenesis.fusion.pace import LONGEST, Pacer
 from cogenesis.fusion.settings import FusionSettings
 from cogenesis.fusion.shielded_cloud import ShieldedCloud, Vocabularies
 from cogenesis.models.cloud_connection import CloudConnection
-from cogenesis.models.protocol import Sampling
+from cogenesis.models.draft_scoring import Prefix
+from cogenesis.models.protocol import Sampling, TokenIds
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger
@@ -134,6 +135,10 @@ class RealStage:
                 door.connection, self._prompt.general, self._device, Deadline(CONNECT_DEADLINE_S)
             )
         nearest = min(self._settings.round_trips_ms)
+        # The cloud reads its prompt apart from the first position: so it does in every later
+        # run, and what llama.cpp says depends a little on what it reads in one go.
+        nothing = TokenIds(())
+        self._view(self._links[nearest, "real"]).score(nothing, nothing, Deadline(FILL_DEADLINE_S))
         link = replace(self._links[nearest, "replayed"], deadline_s=FILL_DEADLINE_S)
         for decoding in DECODINGS:
             decoder = self._decoder(decoding, link, Pacer(LONGEST, flying=2), Breaker())
@@ -178,11 +183,14 @@ class RealStage:
         )
         if decoding == "device-only":
             return Lockstep(self._device, None, target, how)
-        known = Vocabularies(self._device.data, self._device.spelling, link.same_vocabulary)
-        cloud = ShieldedCloud(link.scorer, link.begun, self._shield, known, k=link.k)
+        cloud = self._view(link)
         if decoding == "draft-and-verify":
             return DraftAndVerify(self._device, cloud, target, how, pace=pace, breaker=breaker)
         return Lockstep(self._device, cloud, target, how, breaker)
+
+    def _view(self, link: CloudLink) -> ShieldedCloud[Prefix]:
+        known = Vocabularies(self._device.data, self._device.spelling, link.same_vocabulary)
+        return ShieldedCloud(link.scorer, link.begun, self._shield, known, k=link.k)
 
 
 def _settle() -> None:

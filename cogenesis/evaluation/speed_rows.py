@@ -120,6 +120,7 @@ def row(
     again = runs["replayed"]
     served_ms = 1000 * sum(run.served_cpu_s for run in again)
     cloud = [run.cloud_cpu_s for run in again if run.cloud_cpu_s is not None]
+    replayed["identical_to_real"] = _identical(again, runs["real"]) == len(again)
     replayed["unknown_prefixes"] = sum(run.unknown for run in again)
     replayed["runs_made_again"] = sum(run.made_again for run in again)
     replayed["server_cpu_ms_per_request"] = _rounded(

@@ -111,6 +111,7 @@ def test_each_way_is_compared_with_its_own_lockstep() -> None:
     )
     assert found["identical_to_lockstep"] is False
     assert found["replayed"]["identical_to_lockstep"] is True
+    assert found["replayed"]["identical_to_real"] is False
 
 
 def test_runs_show_no_text() -> None:
