@@ -28,7 +28,7 @@ from cogenesis.fusion.opening import fusion_prompt
 from cogenesis.fusion.pace import Pace
 from cogenesis.fusion.settings import FusionSettings
 from cogenesis.fusion.shielded_cloud import ShieldedCloud, Vocabularies
-from cogenesis.fusion.vocabulary import Spelling, same_vocabulary
+from cogenesis.fusion.vocabulary import NO_TOKENS, Spelling, same_vocabulary
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.draft_scoring import Prefix, Turns
 from cogenesis.models.protocol import Capabilities, DeviceModel, Prompt, Sampling, TokenIds
@@ -45,6 +45,9 @@ LONGEST_DEADLINE_S: Final = 20.0
 _PATIENCE: Final = 10.0
 """A block may take so many times as long as the first small request did."""
 
+_CONTRACTIONS: Final = frozenset({b"'s", b"'t", b"'re", b"'ve", b"'m", b"'ll", b"'d"})
+"""Some tokenizers have them as tokens, others cut at the apostrophe."""
+
 SAMPLES: Final = (
     public("The capital of France is"),
     public("def main():\n    return"),
@@ -52,6 +55,11 @@ SAMPLES: Final = (
     public("Dear friends,\n\n"),
     public('He said: "'),
     public("Le chat est"),
+    # Where each of _CONTRACTIONS comes next, if it is a token.
+    public("I think that it"),
+    public("I am sure that it isn"),
+    public("Yesterday you said that you"),
+    public("Tomorrow I"),
 )
 """Texts that go on in different ways: what models list there shows their vocabulary."""
 
@@ -117,6 +125,7 @@ class CloudLink:
         begun: puts its prompt before the text so far.
         k: entries it gives at each position.
         same_vocabulary: it numbers its tokens as the device does.
+        lacking: contractions that are no token of its.
         deadline_s: seconds that one block may take.
     """
 
@@ -124,7 +133,12 @@ class CloudLink:
     begun: Callable[[ShieldedText], Prefix]
     k: int
     same_vocabulary: bool
+    lacking: frozenset[bytes]
     deadline_s: float
+
+    def vocabularies(self, device: DeviceTokens) -> Vocabularies:
+        """What is known about both models' tokens."""
+        return Vocabularies(device.data, device.spelling, self.same_vocabulary, self.lacking)
 
 
 def connect(
@@ -143,37 +157,45 @@ def connect(
     scoring = scorer.known(deadline)
     if not scoring.ways:
         raise CloudError("bad-request", f"{cloud.name}: {scoring.left}")
-    begun = _opening(cloud, scorer, fusion_prompt(general), deadline)
+    parts = _opening(cloud, scorer, fusion_prompt(general), deadline)
     k = min(CLOUD_K, scoring.largest_k)
     started = time.monotonic()
-    same = _same(scorer, tokens.whole, k, deadline)
-    begun_s = time.monotonic() - started
-    patience = min(max(SHORTEST_DEADLINE_S, _PATIENCE * begun_s), LONGEST_DEADLINE_S)
-    return CloudLink(scorer, begun, k, same, patience)
+    same, lacking = False, NO_TOKENS
+    if not scorer.chat:  # those servers tell no ids, and write only what a chat would
+        told, lacking = _tokens_shown(scorer, k, deadline)
+        same = tokens.whole is not None and same_vocabulary(dict(enumerate(tokens.whole)), told)
+    seconds = time.monotonic() - started
+    patience = min(max(SHORTEST_DEADLINE_S, _PATIENCE * seconds), LONGEST_DEADLINE_S)
+    if parts is None:
+        messages = fusion_prompt(general).messages
+        return CloudLink(
+            scorer, lambda shown: Turns(messages, Text((shown,))), k, same, lacking, patience
+        )
+    # Read the prompt now, while the device reads its own. It also makes the first position
+    # like all others: what llama.cpp says depends a little on what it reads in one go.
+    scorer.next_distribution(Text(parts), k, deadline=deadline)
+    return CloudLink(scorer, lambda shown: Text((*parts, shown)), k, same, lacking, patience)
 
 
 def _opening(
     cloud: FusionCloud, scorer: TokenScorer, prompt: Prompt[Released], deadline: Deadline
-) -> Callable[[ShieldedText], Prefix]:
+) -> tuple[Released, ...] | None:
+    """What stands before the text, in the model's own template if it has one; None in a chat."""
     if scorer.chat:
-        return lambda shown: Turns(prompt.messages, Text((shown,)))
+        return None
     if cloud.capabilities.chat:
         try:
-            filled = scorer.fill_template(prompt, deadline=deadline)
+            return (scorer.fill_template(prompt, deadline=deadline),)
         except CloudError as error:
             if error.reason not in {"bad-request", "bad-reply", "not-found"}:
                 raise
-        else:
-            return lambda shown: Text((filled, shown))
-    return lambda shown: Text((*prompt.completion, shown))
+    return prompt.completion
 
 
-def _same(
-    scorer: TokenScorer, vocabulary: tuple[bytes, ...] | None, k: int, deadline: Deadline
-) -> bool:
-    """Whether what the cloud lists on public texts has the device's ids."""
-    if scorer.chat or vocabulary is None:
-        return False  # one of the two tells no ids
+def _tokens_shown(
+    scorer: TokenScorer, k: int, deadline: Deadline
+) -> tuple[dict[int, bytes], frozenset[bytes]]:
+    """What the cloud lists on public texts: bytes by id, and contractions that are no token."""
     rows = scorer.next_distributions([Text((each,)) for each in SAMPLES], k, deadline=deadline)
     told = {
         int(each): token
@@ -181,7 +203,7 @@ def _same(
         for each, token in zip(row.ids, row.tokens, strict=True)
         if token
     }
-    return same_vocabulary(dict(enumerate(vocabulary)), told)
+    return told, _CONTRACTIONS.difference(told.values())
 
 
 class ConnectionRequest:
@@ -259,8 +281,9 @@ class FusedWriting:
         self._device, self._link, self._settings = device, link, settings
         self._habits = habits or Habits()
         self._decoder: Lockstep | DraftAndVerify | None = None
-        vocabularies = Vocabularies(device.data, device.spelling, link.same_vocabulary)
-        self.cloud = ShieldedCloud(link.scorer, link.begun, shield, vocabularies, k=link.k)
+        self.cloud = ShieldedCloud(
+            link.scorer, link.begun, shield, link.vocabularies(device), k=link.k
+        )
 
     @property
     def figures(self) -> FusionFigures:
@@ -287,6 +310,8 @@ class FusedWriting:
             deadline_s=self._link.deadline_s,
         )
         habits = self._habits
+        # Read the prompt apart from its first position, for the reason that `connect` gives.
+        self._device.next_distribution(prompt, 1)
         if self._settings.decoding == "lockstep":
             self._decoder = Lockstep(self._device, self.cloud, target, decoding, habits.breaker)
         else:

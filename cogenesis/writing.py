@@ -162,7 +162,7 @@ class Writing:
             yield Started(general, prompt.notes)
             if self._degraded is not None:
                 yield self._degraded
-            self._read_ahead(prompt)
+            self._read_ahead(prompt, fusion=isinstance(request, ConnectionRequest))
             if isinstance(request, SketchRequest):
                 sketch = self._awaited(request)
             elif request is not None and general is not None:
@@ -232,19 +232,20 @@ class Writing:
             window=Window(window, self._task.max_tokens),
         )
 
-    def _read_ahead(self, prompt: WritingPrompt) -> None:
+    def _read_ahead(self, prompt: WritingPrompt, *, fusion: bool) -> None:
         """Let the device model read what comes before the sketch, into its cache.
 
-        The prompts with and without a sketch share that part; the last token before the
-        difference may be joined otherwise, which only costs a little time.
+        In fusion that is all: a sketch never comes. Otherwise the prompts with and without a
+        sketch share that part; the last token before the difference may be joined otherwise,
+        which only costs a little time.
         """
         begun = time.monotonic()
         without = self._device.encode(prompt.prompt).ids
-        other = self._device.encode(prompt.with_sketch(("sketch",)).prompt).ids
-        shared = next(
-            (i for i, (a, b) in enumerate(zip(without, other, strict=False)) if a != b),
-            min(len(without), len(other)),
-        )
+        shared = len(without)
+        if not fusion:
+            other = self._device.encode(prompt.with_sketch(("sketch",)).prompt).ids
+            pairs = enumerate(zip(without, other, strict=False))
+            shared = next((i for i, (a, b) in pairs if a != b), min(shared, len(other)))
         if shared > 1:
             self._device.next_distribution(TokenIds(without[:shared]), 1)
         self._reading_s = time.monotonic() - begun

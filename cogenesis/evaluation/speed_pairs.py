@@ -25,7 +25,7 @@ from cogenesis.fusion.draft import DraftAndVerify
 from cogenesis.fusion.lockstep import Lockstep
 from cogenesis.fusion.pace import LONGEST, Pacer
 from cogenesis.fusion.settings import FusionSettings
-from cogenesis.fusion.shielded_cloud import ShieldedCloud, Vocabularies
+from cogenesis.fusion.shielded_cloud import ShieldedCloud
 from cogenesis.models.cloud_connection import CloudConnection
 from cogenesis.models.draft_scoring import Prefix
 from cogenesis.models.protocol import Sampling, TokenIds
@@ -189,7 +189,7 @@ class RealStage:
         return Lockstep(self._device, cloud, target, how, breaker)
 
     def _view(self, link: CloudLink) -> ShieldedCloud[Prefix]:
-        known = Vocabularies(self._device.data, self._device.spelling, link.same_vocabulary)
+        known = link.vocabularies(self._device)
         return ShieldedCloud(link.scorer, link.begun, self._shield, known, k=link.k)
 
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from cogenesis.fusion.boundary import REACH
 from cogenesis.fusion.pool import Listed
-from cogenesis.fusion.vocabulary import Spelling, Step, align
+from cogenesis.fusion.vocabulary import NO_TOKENS, Spelling, Step, align
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
 from cogenesis.privacy.released import ShieldedText
@@ -66,11 +66,13 @@ class Vocabularies:
         device: bytes of the device's tokens by id, for all that it may draft.
         spelling: the device's whole vocabulary, where it can be told.
         same: both models number their tokens alike.
+        lacking: texts that are known to be no token of the cloud's.
     """
 
     device: Callable[[int], bytes]
     spelling: Spelling | None = None
     same: bool = False
+    lacking: frozenset[bytes] = NO_TOKENS
 
 
 class ShieldedCloud(Generic[P]):
@@ -223,6 +225,8 @@ class Row:
             device_end=_special(device),
             cloud_end=frozenset().union(*(_special(rows[at]) for at in way)),
             spelling=self.vocabularies.spelling,
+            lacking=self.vocabularies.lacking,
+            drawn=[self._between(at, at + 1) for at in range(len(self.texts) - 1)],
         )
 
     def _between(self, a: int, b: int) -> bytes:

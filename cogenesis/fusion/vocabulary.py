@@ -6,7 +6,9 @@ other) and none for leading spaces (" the" is four bytes, in every vocabulary).
 
 By bytes, a cloud token's mass goes to
 
-1. the candidates with the same bytes;
+1. the candidates with the same bytes, and those that go on after them but are known to be no
+   token of the cloud (one tokenizer has "'s", the other "'" and "s": its word for the first
+   part is its word for both), in proportion to the device's probability;
 2. else nowhere (`Listed.outside`), if the device's vocabulary has those bytes as a token that
    is no candidate now: it is in the bucket;
 3. else to the candidates that agree with it as far as both go, in proportion to the device's
@@ -40,7 +42,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -65,6 +67,7 @@ _REMEMBERED: Final = 1 << 14
 """Answers of `Spelling.first` that are kept: the same improbable words come at many steps."""
 
 NO_IDS: Final[frozenset[int]] = frozenset()
+NO_TOKENS: Final[frozenset[bytes]] = frozenset()
 
 
 def same_vocabulary(device: Mapping[int, bytes], cloud: Mapping[int, bytes]) -> bool:
@@ -114,7 +117,17 @@ class Spelling:
             found = self._known[text] = self._begin(text)
         return found
 
+    def spells(self, text: bytes, drawn: Sequence[bytes]) -> bool:
+        """Whether the device would begin to spell this text with these tokens."""
+        pieces = self._pieces(text[:_LONGEST])
+        return all(a == b for a, b in zip(pieces, drawn, strict=False))
+
     def _begin(self, text: bytes) -> bytes:
+        parts = self._pieces(text)
+        return parts[0] if parts and parts[0] in self._rank else b""
+
+    def _pieces(self, text: bytes) -> list[bytes]:
+        """By the order of merges."""
         rank = self._rank.get
         parts = [text[at : at + 1] for at in range(len(text))]
         ranks = [rank(one + two, _NEVER) for one, two in pairwise(parts)]
@@ -126,7 +139,7 @@ class Spelling:
                 ranks[at - 1] = rank(parts[at - 1] + parts[at], _NEVER)
             if at < len(ranks):
                 ranks[at] = rank(parts[at] + parts[at + 1], _NEVER)
-        return parts[0] if parts and parts[0] in self._rank else b""
+        return parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +165,8 @@ def align(
     device_end: AbstractSet[int] = NO_IDS,
     cloud_end: AbstractSet[int] = NO_IDS,
     spelling: Spelling | None = None,
+    lacking: AbstractSet[bytes] = NO_TOKENS,
+    drawn: Sequence[bytes] = (),
 ) -> Listed:
     """Carry the cloud's distribution over to the device's candidates.
 
@@ -166,6 +181,8 @@ def align(
         cloud_end: the same for the cloud. End matches end; while bytes are pending, the end
             contradicts them. Other tokens without bytes go outside.
         spelling: the device's whole vocabulary, where it is known (rule 2 above).
+        lacking: texts that are no token of the cloud's (rule 1 above).
+        drawn: the device's own tokens that spell `pending`, where they are known.
 
     Returns:
         mass, outside and unlisted that sum to 1. Nothing listed that fits the pending bytes:
@@ -177,7 +194,9 @@ def align(
     if same_vocabulary and not pending and not after:
         return _by_id(device, cloud)
     heard = _heard(cloud, pending, after, cloud_end)
-    candidates = _Candidates(device, device_end, spelling)
+    if spelling is not None and drawn:
+        heard.keep(lambda text: spelling.spells(pending + text, drawn))
+    candidates = _Candidates(device, device_end, spelling, lacking)
     mass = [0.0] * len(device)
     known = np.zeros(len(device), dtype=np.bool_)
     outside = heard.special
@@ -225,6 +244,12 @@ class _Heard:
     ended: float = 0.0
     special: float = 0.0
     unlisted: float = 0.0
+
+    def keep(self, fits: Callable[[bytes], bool]) -> None:
+        """Forget the ways to go on that do not fit, unless none does."""
+        texts = {text: mass for text, mass in self.texts.items() if fits(text)}
+        if texts:
+            self.texts = defaultdict(float, texts)
 
 
 def _heard(
@@ -292,9 +317,14 @@ class _Candidates:
     """The device's listed tokens, to be found by their bytes."""
 
     def __init__(
-        self, device: Distribution, ends: AbstractSet[int], spelling: Spelling | None
+        self,
+        device: Distribution,
+        ends: AbstractSet[int],
+        spelling: Spelling | None,
+        lacking: AbstractSet[bytes],
     ) -> None:
         self._at: dict[bytes, list[int]] = {}
+        self._lacking = lacking
         self.ends: list[int] = []
         for at, (each, token) in enumerate(zip(device.ids.tolist(), device.tokens, strict=True)):
             if each in ends:
@@ -310,7 +340,8 @@ class _Candidates:
         """Indexes of the candidates that get the mass of this text, by the rules above."""
         equal = self._at.get(text)
         if equal is not None:
-            return equal
+            longer = (self._at.get(each, []) for each in self._lacking if each.startswith(text))
+            return equal + [at for each in longer if each is not equal for at in each]
         if self._spelling is not None and text in self._spelling:
             return []
         begun = self._longest_in(text)
