@@ -15,8 +15,8 @@ from cogenesis.models.protocol import Message, Prompt
 from cogenesis.privacy.released import GeneralInstruction, Released, public
 
 _RULE: Final = public(
-    "Write this text for another person. Where you do not know a name, a place or a number,"
-    " it is shown in square brackets. Answer with the text and nothing else.\n\nTask: "
+    "Write this text for another person. A name, a place or a number that you do not know"
+    " is shown like this: [name 1]. Answer with the text and nothing else.\n\nTask: "
 )
 _TASK: Final = public("Title: ")
 _TEXT: Final = public("\n\nText:\n")
