@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import platform
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from cogenesis.cli.circumstances import when_and_where
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
@@ -170,13 +168,7 @@ def _about(settings: SpeedSettings, texts: int) -> dict[str, Any]:
     return {
         "settings": asdict(settings)
         | {"rule": "mixture", "candidates": 64, "texts": texts, "replayed_flat_ms": FLAT_MS},
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": {
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-            "python": platform.python_version(),
-        },
+        **when_and_where(),
     }
 
 

@@ -39,6 +39,9 @@ HELP = "See docs/context-format.md for an example."
 Warn = Callable[[str], None]
 """Is told what was repaired while reading. Messages hold counts only."""
 
+OnBadSample = Callable[[int, str], None]
+"""Is told the number of a sample, counted from 1, and what is wrong with it: places, no values."""
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -83,13 +86,19 @@ def parse_context(data: bytes, name: str, *, on_warning: Warn | None = None) -> 
     return _unwrap(outcome)
 
 
-def read_samples(path: Path, *, on_warning: Warn | None = None) -> list[Sample]:
+def read_samples(
+    path: Path, *, on_warning: Warn | None = None, on_bad: OnBadSample | None = None
+) -> list[Sample]:
     """Read a data set in the published form: a list of samples, each with its task.
 
+    With `on_bad`, samples that cannot be used are told to it and left out.
+
     Raises:
-        ContextError: there is no such file, or a sample cannot be used.
+        ContextError: there is no such file, or (without `on_bad`) a sample cannot be used.
     """
-    return _unwrap(_attempt(lambda at: _parse_samples(_read(at), str(at), on_warning), path))
+    return _unwrap(
+        _attempt(lambda at: _parse_samples(_read(at), str(at), on_warning, on_bad), path)
+    )
 
 
 def _attempt(action: Callable[[S], T], source: S) -> T | ContextError:
@@ -179,7 +188,9 @@ def _repeated_field(context: PrivateContext) -> int | None:
     return None
 
 
-def _parse_samples(data: bytes, name: str, on_warning: Warn | None) -> list[Sample]:
+def _parse_samples(
+    data: bytes, name: str, on_warning: Warn | None, on_bad: OnBadSample | None
+) -> list[Sample]:
     value = _load(data, name, on_warning or _log)
     items = value if isinstance(value, list) else [value]
     if not items:
@@ -187,22 +198,32 @@ def _parse_samples(data: bytes, name: str, on_warning: Warn | None) -> list[Samp
     samples: list[Sample] = []
     mistakes: list[str] = []
     for number, item in enumerate(items, start=1):
-        form = validate(PublishedForm, item, at=f"sample {number}: ")
-        if isinstance(form, list):
-            mistakes += form
-            continue
-        instruction, reference = form.turn("user", "human"), form.turn("assistant", "gpt")
-        if instruction is None or reference is None:
-            mistakes.append(
-                f"sample {number}: conversations needs a turn of the user (the instruction) "
-                "and one of the assistant (the reference text)"
-            )
-            continue
-        identity = str(number) if form.tid is None else str(form.tid)
-        samples.append(Sample(form.context(), instruction, reference, identity))
+        found = _sample(number, item)
+        if isinstance(found, Sample):
+            samples.append(found)
+        elif on_bad is None:
+            mistakes += [f"sample {number}: {mistake}" for mistake in found]
+        else:
+            on_bad(number, "; ".join(found))
     if mistakes:
         raise refuse(name, mistakes)
     return samples
+
+
+def _sample(number: int, item: object) -> Sample | list[str]:
+    """The sample, or every mistake in it."""
+    form = validate(PublishedForm, item)
+    if isinstance(form, list):
+        return form
+    instruction, reference = form.turn("user", "human"), form.turn("assistant", "gpt")
+    if instruction is None or reference is None:
+        mistake = (
+            "conversations needs a turn of the user (the instruction) "
+            "and one of the assistant (the reference text)"
+        )
+        return [mistake]
+    identity = str(number) if form.tid is None else str(form.tid)
+    return Sample(form.context(), instruction, reference, identity)
 
 
 def _load(data: bytes, name: str, warn: Warn) -> Any:

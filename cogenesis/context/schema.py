@@ -144,13 +144,13 @@ def split_profile(text: str) -> list[ProfileField]:
     return [ProfileField(name, value) for name, value in found if value]
 
 
-def validate(form: type[FormT], value: object, *, at: str = "") -> FormT | list[str]:
+def validate(form: type[FormT], value: object) -> FormT | list[str]:
     """The validated form, or every mistake in it as one line each."""
     try:
         return form.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        return [_mistake(value, detail["loc"], detail["type"], at) for detail in details]
+        return [_mistake(value, detail["loc"], detail["type"]) for detail in details]
 
 
 def refuse(name: str, mistakes: Sequence[str]) -> ContextError:
@@ -167,12 +167,12 @@ def show_key(key: str) -> str:
     return f'"{key}"' if key in _KNOWN else f"of {len(key)} characters"
 
 
-def _mistake(value: object, loc: tuple[int | str, ...], kind: str, at: str) -> str:
+def _mistake(value: object, loc: tuple[int | str, ...], kind: str) -> str:
     words = _WORDS.get(kind, "must be 1" if kind == "literal_error" else "cannot be used")
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(loc[-1]), _KNOWN, n=1)
         words += f' (did you mean "{near[0]}"?)' if near else ""
-    return f"{at}{_path(value, loc)} {words}"
+    return f"{_path(value, loc)} {words}"
 
 
 def _path(value: object, loc: tuple[int | str, ...]) -> str:

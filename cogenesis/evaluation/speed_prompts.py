@@ -93,20 +93,29 @@ def speed_prompts(
             general = Guard(lexicon).derive(task.instruction)
         except GuardRefusedError:
             continue
-        found.append(SpeedPrompt(_read_by(device, task, max_tokens), general, lexicon))
+        ids = prompt_ids(device, task.context, task.instruction, max_tokens)
+        found.append(SpeedPrompt(ids, general, lexicon))
     if not found:
         raise InputError("the guard releases none of these instructions: give other --data")
     return found
 
 
-def _read_by(device: DeviceModel, task: SpeedTask, max_tokens: int) -> TokenIds:
+def prompt_ids(
+    device: DeviceModel, context: PrivateContext, instruction: str, max_tokens: int
+) -> TokenIds:
+    """The product's prompt for a text of at most so many tokens, without a sketch.
+
+    Raises:
+        InstructionError: the instruction does not fit the window.
+    """
+
     def tokens(text: str) -> int:
         return len(device.encode(Prompt((Message("user", (text,)),), (text,))))
 
     frame = tokens("")  # the template's marks: counted once, in the window's margin
     prompt = writing_prompt(
-        task.context,
-        task.instruction,
+        context,
+        instruction,
         count=lambda text: max(0, tokens(text) - frame),
         window=Window(device.capabilities.context_tokens or _WINDOW_TOKENS, max_tokens),
     )

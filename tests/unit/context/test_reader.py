@@ -265,6 +265,15 @@ def test_mistakes_in_samples_are_told_together(tmp_path: Path) -> None:
     assert lines[3] == "  sample 4: it must be an object {...}"
 
 
+def test_bad_samples_are_told_and_left_out_where_that_is_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps([{**PUBLISHED, "profile": 3}, {**PUBLISHED, "tid": None}, 7]))
+    told: list[tuple[int, str]] = []
+    (sample,) = read_samples(path, on_bad=lambda number, why: told.append((number, why)))
+    assert sample.id == "2"
+    assert told == [(1, "profile must be a list [...]"), (3, "it must be an object {...}")]
+
+
 def test_an_empty_data_set_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     path.write_text("[]")
