@@ -9,8 +9,9 @@ By bytes, a cloud token's mass goes to
 1. the candidates with the same bytes, and those that go on after them but are known to be no
    token of the cloud (one tokenizer has "'s", the other "'" and "s": its word for the first
    part is its word for both), in proportion to the device's probability;
-2. else nowhere (`Listed.outside`), if the device's vocabulary has those bytes as a token that
-   is no candidate now: it is in the bucket;
+2. else, if the device's vocabulary has those bytes as a token that is no candidate now (it is
+   in the bucket): to those longer ones of rule 1 alone, and nowhere (`Listed.outside`) if
+   there are none;
 3. else to the candidates that agree with it as far as both go, in proportion to the device's
    probability: those that go on after it (it is no evidence about how), and the one with
    which the device would begin to spell it (the rest follows in later steps; `spelling` knows
@@ -182,7 +183,9 @@ def align(
             contradicts them. Other tokens without bytes go outside.
         spelling: the device's whole vocabulary, where it is known (rule 2 above).
         lacking: texts that are no token of the cloud's (rule 1 above).
-        drawn: the device's own tokens that spell `pending`, where they are known.
+        drawn: the device's own tokens that spell `pending`, where they are known. Ways to go
+            on that it would have spelled with other tokens are then dropped: it had its
+            chance to write them. Needs `spelling`.
 
     Returns:
         mass, outside and unlisted that sum to 1. Nothing listed that fits the pending bytes:
@@ -193,9 +196,10 @@ def align(
     """
     if same_vocabulary and not pending and not after:
         return _by_id(device, cloud)
-    heard = _heard(cloud, pending, after, cloud_end)
+    heard = _Heard()
     if spelling is not None and drawn:
-        heard.keep(lambda text: spelling.spells(pending + text, drawn))
+        heard.fits = lambda text: spelling.spells(pending + text, drawn)
+    _listen(heard, cloud, pending, after, cloud_end)
     candidates = _Candidates(device, device_end, spelling, lacking)
     mass = [0.0] * len(device)
     known = np.zeros(len(device), dtype=np.bool_)
@@ -238,6 +242,7 @@ class _Heard:
         texts: mass of each way to go on, as bytes.
         ended: mass of the end of the text. special: of other tokens without bytes.
         unlisted: mass of which the way to go on is unknown.
+        fits: whether the device may still go on so; None where that is not known.
     """
 
     texts: defaultdict[bytes, float] = field(default_factory=lambda: defaultdict(float))
@@ -245,21 +250,28 @@ class _Heard:
     special: float = 0.0
     unlisted: float = 0.0
 
-    def keep(self, fits: Callable[[bytes], bool]) -> None:
-        """Forget the ways to go on that do not fit, unless none does."""
-        texts = {text: mass for text, mass in self.texts.items() if fits(text)}
-        if texts:
-            self.texts = defaultdict(float, texts)
+    fits: Callable[[bytes], bool] | None = None
+
+    def add(self, text: bytes, mass: float) -> bool:
+        """Note a way to go on, if it fits what the device has drawn."""
+        fitting = self.fits is None or self.fits(text)
+        if fitting:
+            self.texts[text] += mass
+        return fitting
 
 
-def _heard(
-    cloud: Distribution, pending: bytes, after: Sequence[Step], ends: AbstractSet[int]
-) -> _Heard:
+def _listen(
+    heard: _Heard,
+    cloud: Distribution,
+    pending: bytes,
+    after: Sequence[Step],
+    ends: AbstractSet[int],
+) -> None:
     """Go along the cloud's spelling and collect at each boundary what crosses the end."""
     spelled = b"".join(step.token for step in after)
     if not pending.startswith(spelled) or not all(step.token for step in after):
         raise ValueError("the steps do not spell the beginning of the pending bytes")
-    heard, weight, here, left = _Heard(), 1.0, cloud, pending
+    weight, here, left = 1.0, cloud, pending
     for step in after:
         onward = _cross(here, left, weight, heard, ends, step.token)
         weight, here, left = weight * onward, step.then, left[len(step.token) :]
@@ -267,7 +279,6 @@ def _heard(
         _cross(here, left, weight, heard, ends, None)
     else:
         _take(here, weight, heard, ends)
-    return heard
 
 
 def _take(one: Distribution, weight: float, heard: _Heard, ends: AbstractSet[int]) -> None:
@@ -277,7 +288,7 @@ def _take(one: Distribution, weight: float, heard: _Heard, ends: AbstractSet[int
         if each in ends:
             heard.ended += mass
         elif token:
-            heard.texts[token] += mass
+            heard.add(token, mass)
         else:
             heard.special += mass
     heard.unlisted += weight * one.rest
@@ -303,8 +314,7 @@ def _cross(
         if not token or each in ends:
             continue  # they say that the pending bytes do not come
         if len(token) > len(left) and token.startswith(left):
-            heard.texts[token[len(left) :]] += weight * mass
-            crossed += mass
+            crossed += mass if heard.add(token[len(left) :], weight * mass) else 0.0
         elif token == following:
             onward += mass
         elif following is None and left.startswith(token):
@@ -324,7 +334,7 @@ class _Candidates:
         lacking: AbstractSet[bytes],
     ) -> None:
         self._at: dict[bytes, list[int]] = {}
-        self._lacking = lacking
+        self._lacking = sorted(lacking)  # sums in one order, in every process
         self.ends: list[int] = []
         for at, (each, token) in enumerate(zip(device.ids.tolist(), device.tokens, strict=True)):
             if each in ends:
@@ -339,11 +349,9 @@ class _Candidates:
     def places(self, text: bytes) -> list[int]:
         """Indexes of the candidates that get the mass of this text, by the rules above."""
         equal = self._at.get(text)
-        if equal is not None:
-            longer = (self._at.get(each, []) for each in self._lacking if each.startswith(text))
-            return equal + [at for each in longer if each is not equal for at in each]
-        if self._spelling is not None and text in self._spelling:
-            return []
+        if equal is not None or (self._spelling is not None and text in self._spelling):
+            longer = (each for each in self._lacking if each.startswith(text) and each != text)
+            return [*(equal or ()), *(at for each in longer for at in self._at.get(each, ()))]
         begun = self._longest_in(text)
         if begun and self._spelling is not None:  # else no candidate begins it
             begun = self._spelling.first(text)

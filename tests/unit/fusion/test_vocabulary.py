@@ -269,6 +269,132 @@ def test_the_order_of_entries_does_not_matter(
     assert (one.outside, one.unlisted) == pytest.approx((two.outside, two.unlisted), abs=1e-6)
 
 
+# --- how the two spell --------------------------------------------------------------------------
+
+APOSTROPHE = {b"'": 0.3, b"'s": 0.1, b"'ve": 0.1, b" of": 0.4}
+
+
+def test_a_text_that_is_no_token_of_the_clouds_shares_with_its_beginning() -> None:
+    """Asked for "it's", a cloud that cuts at the apostrophe says "'"."""
+    device, cloud = dist(APOSTROPHE), dist({b"'": 0.6, b" of": 0.3})
+    plain = align(device, cloud, same_vocabulary=False)
+    np.testing.assert_allclose(plain.mass, [0.6, 0.0, 0.0, 0.3], atol=1e-6)
+    listed = align(device, cloud, same_vocabulary=False, lacking={b"'s"})
+    np.testing.assert_allclose(listed.mass, [0.45, 0.15, 0.0, 0.3], atol=1e-6)
+    both = align(device, cloud, same_vocabulary=False, lacking={b"'s", b"'ve", b"'ll"})
+    np.testing.assert_allclose(both.mass, [0.36, 0.12, 0.12, 0.3], atol=1e-6)
+    assert (both.outside, both.unlisted) == pytest.approx((0.0, 0.1), abs=1e-6)
+    assert both.known.all()
+    # A cloud that lists it after all: each candidate still counts once.
+    wrong = align(device, cloud, same_vocabulary=False, lacking={b"'", b"'s"})
+    np.testing.assert_array_equal(wrong.mass, listed.mass)
+
+
+def test_it_does_so_too_where_the_beginning_is_no_candidate() -> None:
+    """The device would say "'s" here and nearly never "'": the cloud means the same."""
+    device, cloud = dist({b"'s": 0.2, b"'ve": 0.2, b" of": 0.4}), dist({b"'": 0.6, b" of": 0.3})
+    known = Spelling([*APOSTROPHE, b" it"])
+    listed = align(device, cloud, same_vocabulary=False, spelling=known, lacking={b"'s"})
+    np.testing.assert_allclose(listed.mass, [0.6, 0.0, 0.3], atol=1e-6)
+    # A cloud that has all of them as tokens says "'" only where it means "'".
+    listed = align(device, cloud, same_vocabulary=False, spelling=known)
+    np.testing.assert_allclose(listed.mass, [0.0, 0.0, 0.3], atol=1e-6)
+    assert listed.outside == pytest.approx(0.6)
+
+
+def test_only_what_begins_with_the_clouds_token_shares_its_mass() -> None:
+    device, cloud = dist(APOSTROPHE), dist({b" of": 0.7, b"'": 0.2})
+    listed = align(device, cloud, same_vocabulary=False, lacking={b"'s", b" of", b"\"'s"})
+    np.testing.assert_allclose(listed.mass, [0.15, 0.05, 0.0, 0.7], atol=1e-6)
+
+
+LETTERS = [b"%c" % each for each in b" abcdefghijklmnopqrstuvwxyz"]
+GOLD = Spelling([*LETTERS, b" g", b"ol", b"old", b" gold", b"es", b"oes"])
+"""It spells " gold" as one token, " goes" as " g" and "oes", " got" as " g", "o" and "t"."""
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn", "spelled"),
+    [
+        (b" gold", [b" gold"], True),
+        (b" golden", [b" gold"], True),
+        (b" gold", [b" g", b"o"], False),
+        (b" gold", [b" g"], False),
+        (b" got", [b" g", b"o"], True),
+        (b" goes", [b" g", b"oes"], True),
+        (b" goes", [b" g", b"o"], False),
+        (b" goes", [], True),
+    ],
+)
+def test_what_the_device_would_spell_with_these_tokens(
+    text: bytes, drawn: list[bytes], spelled: bool
+) -> None:
+    assert GOLD.spells(text, drawn) is spelled
+
+
+def test_ways_that_the_device_would_have_spelled_otherwise_are_dropped() -> None:
+    """After " g" and "o": had the device meant " gold", it would have said so at once."""
+    device = dist({b"t": 0.4, b"ld": 0.3, b"ne": 0.1})
+    cloud = dist({b" gold": 0.6, b" got": 0.1, b" gone": 0.1, b" the": 0.2})
+    common = {"same_vocabulary": False, "pending": b" go"}
+    plain = align(device, cloud, **common, spelling=GOLD)  # type: ignore[arg-type]
+    assert by_bytes(plain, device)[b"ld"] == pytest.approx(0.75)
+    listed = align(device, cloud, **common, spelling=GOLD, drawn=[b" g", b"o"])  # type: ignore[arg-type]
+    assert by_bytes(listed, device) == pytest.approx({b"t": 0.5, b"ld": 0.0, b"ne": 0.5})
+    assert total(listed) == pytest.approx(1.0)
+    unknown = align(device, cloud, **common, drawn=[b" g", b"o"])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(unknown.mass, align(device, cloud, **common).mass)  # type: ignore[arg-type]
+
+
+def test_where_no_way_fits_all_are_kept() -> None:
+    """The device has spelled in a way of its own: the cloud's words are all there is."""
+    device = dist({b"ld": 0.5, b"es": 0.2, b"t": 0.3})
+    cloud = dist({b" gold": 0.6, b" goes": 0.2, b" the": 0.2})
+    listed = align(
+        device,
+        cloud,
+        same_vocabulary=False,
+        pending=b" go",
+        spelling=GOLD,
+        drawn=[b" g", b"o"],
+    )
+    assert by_bytes(listed, device) == pytest.approx({b"ld": 0.75, b"es": 0.25, b"t": 0.0})
+
+
+@st.composite
+def drawings(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
+    """Pending bytes, and tokens that spell them."""
+    drawn = draw(st.lists(st.text("ab ", min_size=1, max_size=2).map(str.encode), max_size=3))
+    return b"".join(drawn), drawn
+
+
+@given(distributions(), distributions(), drawings(), st.sets(WORD), st.lists(WORD, max_size=20))
+def test_with_all_that_is_known_of_spelling_results_are_normalised_too(
+    device: Distribution,
+    cloud: Distribution,
+    drawing: tuple[bytes, list[bytes]],
+    lacking: set[bytes],
+    words: list[bytes],
+) -> None:
+    pending, drawn = drawing
+    spelling = Spelling(dict.fromkeys([b"a", b"b", b" ", *words, *device.tokens]))
+    listed = align(
+        device,
+        cloud,
+        same_vocabulary=False,
+        pending=pending,
+        spelling=spelling,
+        lacking=lacking,
+        drawn=drawn,
+    )
+    assert total(listed) == pytest.approx(1.0, abs=1e-12)
+    assert min(listed.mass.min(), listed.outside, listed.unlisted) >= 0.0
+    left = [each[len(pending) :] for each in cloud.tokens if each.startswith(pending)]
+    for token, mass, known in zip(device.tokens, listed.mass, listed.known, strict=True):
+        assert mass == 0.0 or any(x and (x.startswith(token) or token.startswith(x)) for x in left)
+        assert known or mass == 0.0
+
+
 def top(words: list[bytes], p: Array, k: int) -> Distribution:
     best = np.argsort(-p, kind="stable")[:k]
     return Distribution.of(best.tolist(), np.log(p[best]).tolist(), [words[at] for at in best])
