@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from cogenesis.cli.evaluate_bits import bits
 from cogenesis.cli.evaluate_speed import speed
 
 evaluate_app = typer.Typer(
     no_args_is_help=True,
     help="Measure how fast, how well and how privately the two models write.",
 )
+evaluate_app.command("bits")(bits)
 evaluate_app.command("speed")(speed)

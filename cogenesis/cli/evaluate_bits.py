@@ -1,0 +1,316 @@
+"""`cogenesis evaluate bits`: how well each system knows a person's text, in bits per byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from cogenesis.cli.circumstances import when_and_where
+from cogenesis.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from cogenesis.evaluation.bits import BitsSettings
+    from cogenesis.evaluation.bits_pair import BitsPair
+    from cogenesis.evaluation.bits_report import SampleCost
+    from cogenesis.evaluation.bits_samples import BitsSample
+    from cogenesis.models import LlamaCpp
+
+PairName = Literal["demo", "smollm2-smollm2"]
+
+_FIXED_SEED: Final = 0
+"""Of the bootstrap: the same results give the same ranges."""
+
+_UNSAFE: Final = (
+    "--shield off sends the texts to the cloud model as they are. Add --unsafe-send-context, and "
+    "only for published or made-up data: a list of samples in the published form."
+)
+
+
+def bits(
+    data: Annotated[
+        Path, typer.Option(help="People, their tasks and their texts, in the published form.")
+    ],
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first samples of the file.")
+    ] = None,
+    shield: Annotated[
+        Literal["on", "off"],
+        typer.Option(
+            help="off: measure without the shield, too, and tell what it costs. Needs "
+            "--unsafe-send-context."
+        ),
+    ] = "on",
+    unsafe_send_context: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-send-context",
+            help="Let the cloud see the texts as they are. For published or made-up data only.",
+        ),
+    ] = False,
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0, max=1, help="Another weight of the device beside 0.5 (repeatable): RULE@WEIGHT."
+        ),
+    ] = None,
+    pair: Annotated[
+        PairName,
+        typer.Option(
+            help="demo: the two demo models (two vocabularies). smollm2-smollm2: the demo device "
+            "model with and without the context (one vocabulary)."
+        ),
+    ] = "demo",
+    device: Annotated[
+        str, typer.Option(help="Another device model, as `models get` takes it.")
+    ] = "demo-device",
+    cloud: Annotated[
+        str, typer.Option(help="Another cloud model for the pair “demo”.")
+    ] = "demo-cloud",
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longer texts are cut to so many tokens.")
+    ] = 600,
+    device_k: Annotated[
+        int, typer.Option(min=1, help="Tokens that the device model lists at each position.")
+    ] = 1024,
+    cloud_k: Annotated[
+        int, typer.Option(min=1, help="Tokens that the cloud model lists at each position.")
+    ] = 128,
+    save: Annotated[
+        Path | None, typer.Option(help="Write each sample's figures here when it is done.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the samples that --save lacks.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure the device model, the cloud model, and every way of mixing them.
+
+    Every text of the data is given token by token, and each system says how probable it was:
+    less bits per byte is better. The device model reads the private context, the cloud model
+    the general instruction and the shielded text. About half a minute a text.
+
+    Examples:
+
+      cogenesis evaluate bits --data validation.json --limit 20
+
+      cogenesis evaluate bits --data validation.json --save bits.jsonl --resume --json
+    """
+    from cogenesis.evaluation.bits import EVEN, BitsSettings
+    from cogenesis.evaluation.bits_report import bits_report
+
+    if shield == "off" and not unsafe_send_context:
+        raise InputError(_UNSAFE)
+    if resume and save is None:
+        raise InputError("--resume goes on with a file: name it with --save")
+    settings = BitsSettings(
+        weights=tuple(dict.fromkeys((EVEN, *(weight or ())))),
+        device_k=device_k,
+        cloud_k=cloud_k,
+        max_tokens=max_tokens,
+        shields=("on",) if shield == "on" else ("on", "off"),
+    )
+    models = {"device": device, "cloud": cloud if pair == "demo" else device}
+    run = _Run(settings, models, quiet=as_json)
+    told = bits_report(run.measure(data, limit, save, resume=resume), _FIXED_SEED)
+    told |= {"skipped": run.skipped, "notes": _notes(told, settings)}
+    told |= {"settings": {"pair": pair, **asdict(settings)}, "models": models, **when_and_where()}
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _show(told)
+
+
+class _Run:
+    """One measurement; `skipped` tells which samples were left out, and why."""
+
+    def __init__(self, settings: BitsSettings, models: dict[str, str], *, quiet: bool) -> None:
+        self._settings, self._models, self._quiet = settings, models, quiet
+        self.skipped: list[dict[str, Any]] = []
+
+    def measure(
+        self, data: Path, limit: int | None, save: Path | None, *, resume: bool
+    ) -> list[SampleCost]:
+        """What each usable sample costs, in their order."""
+        from cogenesis.cli.models import fetch_model
+        from cogenesis.evaluation.bits_file import SavedSamples
+        from cogenesis.evaluation.bits_pair import BitsPair
+        from cogenesis.evaluation.bits_samples import bits_samples
+        from cogenesis.models import LlamaCpp
+
+        self._check(data)
+        with ExitStack() as stack:
+            enter = stack.enter_context
+            saved = enter(SavedSamples(save, self._about(data), resume=resume)) if save else None
+            device, cloud = (
+                fetch_model(self._models[role], quiet=self._quiet) for role in ("device", "cloud")
+            )
+            # One thread, because the cloud model has a core of its own.
+            model = enter(LlamaCpp(device, threads=1))
+            samples = bits_samples(
+                data,
+                model,
+                limit=limit,
+                max_tokens=self._settings.max_tokens,
+                left_out=self._left_out,
+            )
+            done = saved.done if saved is not None else {}
+            left = [each for each in samples if each.number not in done]
+            if left:
+                running = enter(BitsPair(model, cloud, self._settings))
+                for found in self._measured(running, model, left):
+                    done[found.sample] = found
+                    if saved is not None:
+                        saved.add(found)
+        return [done[each.number] for each in samples if each.number in done]
+
+    def _measured(
+        self, running: BitsPair, model: LlamaCpp, samples: Sequence[BitsSample]
+    ) -> Iterator[SampleCost]:
+        from cogenesis.evaluation.bits import systems
+        from cogenesis.evaluation.bits_report import SampleCost
+        from cogenesis.evaluation.bits_samples import bits_task
+
+        chosen = systems(self._settings.weights)
+        with _progress() as bar:
+            step = bar.add_task("tokens", total=sum(len(each.ids) for each in samples))
+
+            def tick(tokens: int = 1) -> None:
+                bar.advance(step, tokens)
+                bar.refresh()
+
+            for each in samples:
+                task = bits_task(model, each, self._settings.max_tokens)
+                if isinstance(task, str):
+                    self._left_out(each.number, task)
+                    tick(len(each.ids))
+                else:
+                    text = running.cost(task, chosen, tick)
+                    yield SampleCost(each.number, each.sample.id, each.cut, text)
+
+    def _check(self, data: Path) -> None:
+        """Tell mistakes before a model is fetched or loaded.
+
+        Raises:
+            InputError: the file cannot be read, or must not be sent.
+        """
+        from cogenesis.context.reader import read_samples
+        from cogenesis.evaluation.bits_samples import refuse_private_data
+
+        if "off" in self._settings.shields:
+            refuse_private_data(data)
+        read_samples(data, on_bad=lambda number, why: None)
+
+    def _about(self, data: Path) -> dict[str, Any]:
+        """All that a sample's figures depend on."""
+        digest = hashlib.sha256(data.read_bytes()).hexdigest()
+        return {"data": digest, **self._models, **asdict(self._settings)}
+
+    def _left_out(self, number: int, why: str) -> None:
+        self.skipped.append({"sample": number, "reason": why})
+        typer.echo(f"warning: sample {number} is left out: {why}", err=True)
+
+
+def _progress() -> Progress:
+    """On stderr, with the time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _notes(told: dict[str, Any], settings: BitsSettings) -> list[str]:
+    """What one needs to know to read the figures."""
+    held = told["held_back"]
+    ranges = (
+        "Bits per byte of the texts: less is better. Range: 95 in 100 bootstrap draws "
+        "over the texts."
+    )
+    alone = (
+        f"The shield held back {held['share_of_positions']:.1%} of the positions, with "
+        f"{held['share_of_bits']:.1%} of the device's bits. There every system is the device "
+        "alone, “cloud” too; and what the cloud does not list is spread as the device would."
+    )
+    notes = [ranges, alone]
+    if told["texts_cut"]:
+        notes.append(
+            f"{told['texts_cut']} texts were longer than {settings.max_tokens} tokens: only "
+            "their beginnings are measured."
+        )
+    if "unshielded" in told:
+        left = told["unshielded"]["held_back"]["share_of_positions"]
+        notes.append(
+            "Shield off: the texts went to the cloud model on this machine as they are, but for "
+            "what looks like an identifier by its shape alone and words of sensitive lists. "
+            f"Still {left:.1%} of the positions were not asked about: there, and inside of "
+            "characters."
+        )
+    return notes
+
+
+def _show(told: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(_table(told))
+    for note in told["notes"]:
+        console.print(note, style="dim", highlight=False)
+    if told["skipped"]:
+        count = len(told["skipped"])
+        line = f"Left out: {count} of {told['samples'] + count} samples, as told above."
+        console.print(line, style="yellow", highlight=False)
+
+
+def _table(told: dict[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    things = "text" if told["samples"] == 1 else "texts"
+    title = f"{told['samples']} {things}, {told['bytes']:,} bytes, {told['tokens']:,} tokens"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("System", no_wrap=True)
+    columns = ["Bits\n/byte", "Range", "Over\ndevice", "Range"]
+    off = told.get("unshielded", {"systems": []})["systems"]
+    if off:
+        columns += ["Shield\noff", "Shield\ncosts"]
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    without = {row["name"]: row["bits_per_byte"] for row in off}
+    costs = {row["name"]: row["bits_per_byte"] for row in told.get("shield_cost", ())}
+    for row in told["systems"]:
+        cells = [
+            f"{row['bits_per_byte']:.3f}",
+            f"{row['low']:.3f}–{row['high']:.3f}",
+            f"{row['ratio_to_device']:.3f}",
+            f"{row['ratio_low']:.3f}–{row['ratio_high']:.3f}",
+        ]
+        if off:
+            name = row["name"]
+            cells += [f"{without[name]:.3f}", f"{costs[name]:+.3f}" if name in costs else ""]
+        table.add_row(row["name"], *cells)
+    return table
