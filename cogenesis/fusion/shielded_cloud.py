@@ -126,7 +126,7 @@ class ShieldedCloud(Generic[P]):
         with self._lock:
             self._asked += len(places)
             self._held += places.count(None)
-        self._ask([place for each in places if each is not None for place in each], deadline)
+        self._ask([text for each in places if each is not None for text in each.texts], deadline)
         return [None if each is None else self._row(each) for each in places]
 
     def _texts(self, generated: TokenIds, draft: TokenIds) -> list[_Text | None]:
@@ -143,24 +143,25 @@ class ShieldedCloud(Generic[P]):
                     ends.append(len(text))
         return found
 
-    def _places(self, view: View, text: _Text) -> tuple[ShieldedText, ...]:
-        """The shielded texts whose rows tell what comes at this position, shortest first."""
+    def _places(self, view: View, text: _Text) -> _Places:
+        """Where the cloud is asked about this position."""
         shown = view.released
-        if not view.pieces:
-            return (shown,)
-        last = view.pieces[-1]
-        if self._vocabularies.same and last.plain:
-            return (shown,)  # the device's tokens are the cloud's
+        last = view.pieces[-1] if view.pieces else None
+        if last is None or (self._vocabularies.same and last.plain):
+            return _Places((shown,), 0)  # the device's tokens are the cloud's
+        begin, inside = last.shown_end, []
         if last.plain:
             begin = max(_word_begins(shown.text), last.shown)
             moved = (end - last.real + last.shown for end in text.ends if end >= last.real)
-            inside = [at for at in moved if begin < at < len(shown.text)]
-        else:
-            begin, inside = last.shown_end, []
-        if begin and shown.text[begin - 1] == PLACEHOLDER_ENDS:
-            begin -= 1  # tokenizers join it with a comma, a quote or a line break
-        places = [shown.beginning(at) for at in (begin, *inside)]
-        return (*places, shown)[-REACH - 1 :]
+            inside = [at for at in moved if begin < at]
+        ends = dict.fromkeys((begin, *inside, len(shown.text)))
+        places = tuple(shown.beginning(at) for at in ends)
+        if len(places) > REACH + 1:
+            return _Places(places[-REACH - 1 :], len(places))
+        if shown.text[begin - 1 : begin] == PLACEHOLDER_ENDS:
+            # Tokenizers join it with a comma, a quote or a line break.
+            return _Places((shown.beginning(begin - 1), *places), 1)
+        return _Places(places, 0)
 
     def _ask(self, places: Sequence[ShieldedText], deadline: Deadline) -> None:
         with self._lock:
@@ -173,10 +174,11 @@ class ShieldedCloud(Generic[P]):
             for text, row in zip(missing, told, strict=True):
                 self._rows[text] = row
 
-    def _row(self, places: Sequence[ShieldedText]) -> Row:
+    def _row(self, places: _Places) -> Row:
+        texts = tuple(each.text for each in places.texts)
         with self._lock:
-            rows = [self._rows[each.text] for each in places]
-        return Row(tuple(each.text for each in places), tuple(rows), self._vocabularies)
+            rows = tuple(self._rows[text] for text in texts)
+        return Row(texts, rows, self._vocabularies, places.own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,20 @@ class _Text:
     ends: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The shielded texts whose rows tell what comes at one position.
+
+    Attributes:
+        texts: each a beginning of the next.
+        own: index of the text from which on they end where the device's tokens do, and a word
+            begins; beyond the last where there is none.
+    """
+
+    texts: tuple[ShieldedText, ...]
+    own: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """What the cloud said about one position. Implements `asking.CloudRow`.
@@ -194,11 +210,14 @@ class Row:
     Attributes:
         texts: the places it was asked at, each a beginning of the next.
         rows: what it said there.
+        vocabularies: both models'.
+        own: index of the place from which on the device's own tokens are between them.
     """
 
     texts: tuple[str, ...]
     rows: tuple[Distribution, ...]
     vocabularies: Vocabularies
+    own: int = 0
 
     def __repr__(self) -> str:
         return f"Row({len(self.rows)} places)"
@@ -226,7 +245,7 @@ class Row:
             cloud_end=frozenset().union(*(_special(rows[at]) for at in way)),
             spelling=self.vocabularies.spelling,
             lacking=self.vocabularies.lacking,
-            drawn=[self._between(at, at + 1) for at in range(len(self.texts) - 1)],
+            drawn=[self._between(at, at + 1) for at in range(self.own, len(self.texts) - 1)],
         )
 
     def _between(self, a: int, b: int) -> bytes:

@@ -183,9 +183,10 @@ def align(
             contradicts them. Other tokens without bytes go outside.
         spelling: the device's whole vocabulary, where it is known (rule 2 above).
         lacking: texts that are no token of the cloud's (rule 1 above).
-        drawn: the device's own tokens that spell `pending`, where they are known. Ways to go
+        drawn: the device's own tokens that `pending` ends with, where they are known. Ways to go
             on that it would have spelled with other tokens are then dropped: it had its
-            chance to write them. Needs `spelling`.
+            chance to write them. If none is left, it spells in a way of its own, and all are
+            kept. Needs `spelling`.
 
     Returns:
         mass, outside and unlisted that sum to 1. Nothing listed that fits the pending bytes:
@@ -196,10 +197,16 @@ def align(
     """
     if same_vocabulary and not pending and not after:
         return _by_id(device, cloud)
-    heard = _Heard()
+    fits: Callable[[bytes], bool] | None = None
     if spelling is not None and drawn:
-        heard.fits = lambda text: spelling.spells(pending + text, drawn)
-    _listen(heard, cloud, pending, after, cloud_end)
+        own = pending[len(pending) - sum(map(len, drawn)) :]
+
+        def fits(text: bytes) -> bool:
+            return spelling.spells(own + text, drawn)
+
+    heard = _heard(cloud, pending, after, cloud_end, fits)
+    if fits is not None and not heard.texts:
+        heard = _heard(cloud, pending, after, cloud_end, None)
     candidates = _Candidates(device, device_end, spelling, lacking)
     mass = [0.0] * len(device)
     known = np.zeros(len(device), dtype=np.bool_)
@@ -260,18 +267,18 @@ class _Heard:
         return fitting
 
 
-def _listen(
-    heard: _Heard,
+def _heard(
     cloud: Distribution,
     pending: bytes,
     after: Sequence[Step],
     ends: AbstractSet[int],
-) -> None:
+    fits: Callable[[bytes], bool] | None,
+) -> _Heard:
     """Go along the cloud's spelling and collect at each boundary what crosses the end."""
     spelled = b"".join(step.token for step in after)
     if not pending.startswith(spelled) or not all(step.token for step in after):
         raise ValueError("the steps do not spell the beginning of the pending bytes")
-    weight, here, left = 1.0, cloud, pending
+    heard, weight, here, left = _Heard(fits=fits), 1.0, cloud, pending
     for step in after:
         onward = _cross(here, left, weight, heard, ends, step.token)
         weight, here, left = weight * onward, step.then, left[len(step.token) :]
@@ -279,6 +286,7 @@ def _listen(
         _cross(here, left, weight, heard, ends, None)
     else:
         _take(here, weight, heard, ends)
+    return heard
 
 
 def _take(one: Distribution, weight: float, heard: _Heard, ends: AbstractSet[int]) -> None:
