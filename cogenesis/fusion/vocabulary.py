@@ -183,10 +183,9 @@ def align(
             contradicts them. Other tokens without bytes go outside.
         spelling: the device's whole vocabulary, where it is known (rule 2 above).
         lacking: texts that are no token of the cloud's (rule 1 above).
-        drawn: the device's own tokens that `pending` ends with, where they are known. Ways to go
-            on that it would have spelled with other tokens are then dropped: it had its
-            chance to write them. If none is left, it spells in a way of its own, and all are
-            kept. Needs `spelling`.
+        drawn: the device's own tokens that `pending` ends with. With `spelling`, ways to go on
+            that it would have spelled with other tokens are dropped: it had its chance to
+            write them. If none is left, it spells in a way of its own, and all are kept.
 
     Returns:
         mass, outside and unlisted that sum to 1. Nothing listed that fits the pending bytes:

@@ -398,34 +398,51 @@ def test_two_vocabularies_are_asked_along_the_last_word_and_the_way_is_counted()
 
 
 @pytest.mark.parametrize(
-    ("tokens", "texts"),
+    ("tokens", "texts", "own"),
     [
-        ([], ("",)),
-        ([b"We"], ("", "We")),
-        ([b"We", b" like"], ("We", "We like")),
-        # The closing sign is asked about with what follows it: tokenizers join the two.
-        ([b"I wrote to", b" Odalys"], ("I wrote to [person 1", "I wrote to [person 1]")),
+        ([], ("",), 0),
+        ([b"We"], ("", "We"), 0),
+        ([b"We", b" like"], ("We", "We like"), 0),
+        # Also before the closing sign: tokenizers join it with what follows.
+        ([b"I wrote to", b" Odalys"], ("I wrote to [person 1", "I wrote to [person 1]"), 1),
         (
             [b"I wrote to", b" Odalys", b",", b" t", b"oo"],
             ("I wrote to [person 1],", "I wrote to [person 1], t", "I wrote to [person 1], too"),
+            0,
         ),
-        ([b"We go.", b"\n\n", b"We"], ("We go.\n\n", "We go.\n\nWe")),
+        ([b"We go.", b"\n\n", b"We"], ("We go.\n\n", "We go.\n\nWe"), 0),
         # Never before the placeholder, nor inside it, whatever the last word is.
         (
             [b"so, Odalys", b"?", b"!", b"?"],
-            ("so, [person 1", "so, [person 1]?", "so, [person 1]?!", "so, [person 1]?!?"),
+            tuple("so, [person 1]?!?"[:end] for end in range(13, 18)),
+            1,
         ),
-        # At most REACH places before the end.
+        # At most REACH places before the end: then none of them is where a word begins.
         (
             [b"We", b" l", b"i", b"k", b"e", b"l", b"i", b"h", b"o", b"o", b"d"],
             tuple("We likelihood"[:end] for end in range(7, 14)),
+            7,
         ),
     ],
 )
-def test_where_the_cloud_is_asked(tokens: list[bytes], texts: tuple[str, ...]) -> None:
+def test_where_the_cloud_is_asked(tokens: list[bytes], texts: tuple[str, ...], own: int) -> None:
+    """And from which place on the device's own tokens lie between them."""
     cut, told = Cut(tokens), Told()
-    cut.cloud(told).score(cut.ids, NOTHING, SOON)
+    (found,) = cut.cloud(told).score(cut.ids, NOTHING, SOON)
     assert told.asked == [texts]
+    assert found is not None
+    assert min(found.own, len(texts)) == own
+
+
+def test_the_closing_sign_of_a_placeholder_is_no_token_of_the_devices() -> None:
+    """The device could have meant "],", so nothing says that it would have spelled otherwise."""
+    device = listing({b",": 0.5, b" a": 0.5})
+    said = (("see [name 1", {b"],": 0.6, b"]": 0.3}), ("see [name 1]", {b" a": 0.9}))
+    known = Spelling([b"]", b",", b"],", b" ", b"a", b" a"])
+    rows = row(*said)
+    for own, comma in ((1, True), (0, False)):
+        one = Row(rows.texts, rows.rows, Vocabularies(lambda each: b"", known), own)
+        assert (one.onto(device).mass[0] > 0.3) == comma
 
 
 def test_what_covers_the_last_word_is_weighed_against_the_way_along_it() -> None:
