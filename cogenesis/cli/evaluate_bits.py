@@ -259,8 +259,8 @@ def _notes(told: dict[str, Any], settings: BitsSettings) -> list[str]:
     notes = [ranges, alone]
     if told["texts_cut"]:
         notes.append(
-            f"{told['texts_cut']} texts were longer than {settings.max_tokens} tokens: only "
-            "their beginnings are measured."
+            f"{told['texts_cut']} of {told['samples']} texts had more than "
+            f"{settings.max_tokens} tokens: only their beginnings are measured."
         )
     if "unshielded" in told:
         left = told["unshielded"]["held_back"]["share_of_positions"]

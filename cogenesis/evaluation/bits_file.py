@@ -39,10 +39,11 @@ class SavedSamples:
         self.done: dict[int, SampleCost] = {}
         try:
             data = path.read_bytes() if path.exists() else b""
-            whole = data[: data.rfind(b"\n") + 1]
             if data and not resume:
                 raise InputError(f"{path} exists: add --resume to go on, or name another file")
-            if whole:
+            head = _line({"measurement": "bits", "about": about})
+            whole = data[: data.rfind(b"\n") + 1]
+            if whole or not head.startswith(data):
                 self._read(whole.decode("utf-8").splitlines(), about)
             self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b")
             self._file.truncate(len(whole))
@@ -51,7 +52,7 @@ class SavedSamples:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             raise InputError(f"{path} cannot be used for --save: {why}") from None
         if not whole:
-            self._write({"measurement": "bits", "about": about})
+            self._write(head)
 
     def __enter__(self) -> SavedSamples:
         return self
@@ -66,10 +67,10 @@ class SavedSamples:
 
     def add(self, sample: SampleCost) -> None:
         """Write a sample, to the disk."""
-        self._write(sample.to_json())
+        self._write(_line(sample.to_json()))
 
-    def _write(self, value: dict[str, Any]) -> None:
-        self._file.write(json.dumps(value).encode() + b"\n")
+    def _write(self, line: bytes) -> None:
+        self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -91,3 +92,7 @@ class SavedSamples:
                 "use the same options and data, or name another file"
             )
         self.done = {each.sample: each for each in found}
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
