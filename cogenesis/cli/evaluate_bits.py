@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
 from cogenesis.errors import InputError
 
@@ -215,7 +216,8 @@ class _Run:
     def _about(self, data: Path) -> dict[str, Any]:
         """All that a sample's figures depend on."""
         digest = hashlib.sha256(data.read_bytes()).hexdigest()
-        return {"data": digest, **self._models, **asdict(self._settings)}
+        about = {"data": digest, "version": __version__}
+        return {**about, **self._models, **asdict(self._settings)}
 
     def _left_out(self, number: int, why: str) -> None:
         self.skipped.append({"sample": number, "reason": why})
