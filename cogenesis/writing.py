@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from cogenesis.context.budget import Window
-from cogenesis.context.private_context import PrivateContext
+from cogenesis.context.private_context import ContextText, PrivateContext
 from cogenesis.context.prompt import WRITING_SAMPLING, WritingPrompt, writing_prompt
 from cogenesis.errors import (
     CloudError,
@@ -71,9 +71,14 @@ ASSUMED_WINDOW: Final = 2048
 """Tokens, for a device model that does not tell its window."""
 
 
-def lexicon_of(context: PrivateContext) -> Lexicon:
-    """What counts as private in a context."""
-    return Lexicon(context.texts())
+def lexicon_of(context: PrivateContext, instruction: str = "") -> Lexicon:
+    """What counts as private in a context.
+
+    With the instruction it is the lexicon of a shield: what the user typed is private, too,
+    until it is released, and the device model will write some of it.
+    """
+    typed = (ContextText("writing", "instruction", instruction),) if instruction else ()
+    return Lexicon((*context.texts(), *typed))
 
 
 def general_instruction(task: Task, guard: Guard) -> GeneralInstruction:
@@ -213,7 +218,7 @@ class Writing:
 
     def _fusion(self, link: CloudLink, general: GeneralInstruction) -> FusedWriting:
         kit, task = self._kit, self._task
-        shield = Shield(kit.guard(task).lexicon, general)
+        shield = Shield(lexicon_of(task.context, task.instruction), general)
         tokens = kit.tokens
         return FusedWriting(tokens, link, shield, task.fusion, kit.habits)
 

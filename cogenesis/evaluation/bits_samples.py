@@ -117,10 +117,10 @@ def bits_samples(
 def bits_task(device: DeviceModel, found: BitsSample, max_tokens: int) -> BitsTask | str:
     """Prepare a sample as the product would, or say why it is left out."""
     sample = found.sample
-    lexicon = lexicon_of(sample.context)
+    lexicon = lexicon_of(sample.context, sample.instruction)
     try:
         task = Task(sample.instruction, sample.context)
-        general = general_instruction(task, Guard(lexicon))
+        general = general_instruction(task, Guard(lexicon_of(sample.context)))
         prompt = prompt_ids(device, sample.context, sample.instruction, max_tokens)
     except GuardRefusedError:
         # Its own words may name private spans.

@@ -17,6 +17,7 @@ from cogenesis.models.protocol import DeviceModel, Message, Prompt, TokenIds
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.released import GeneralInstruction
+from cogenesis.writing import lexicon_of
 
 DEMO_INSTRUCTIONS: Final = (
     DEMO_INSTRUCTION,
@@ -88,9 +89,9 @@ def speed_prompts(
     for task in tasks:
         if len(found) == limit:
             break
-        lexicon = Lexicon(task.context.texts())
+        lexicon = lexicon_of(task.context, task.instruction)
         try:
-            general = Guard(lexicon).derive(task.instruction)
+            general = Guard(lexicon_of(task.context)).derive(task.instruction)
         except GuardRefusedError:
             continue
         ids = prompt_ids(device, task.context, task.instruction, max_tokens)

