@@ -150,6 +150,7 @@ def missing_answers(tokens: Sequence[Token]) -> Degraded | None:
     if not reasons:
         return None
     told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    (first, _), *_ = reasons.most_common(1)
+    # The pause after failures is no cause, unless an earlier text had these failures.
+    first, *_ = sorted(reasons, key=lambda each: (each == "paused", -reasons[each]))
     message = f"{reasons.total()} of {len(tokens)} tokens were decided without the cloud: {told}"
     return Degraded(first, message)

@@ -30,6 +30,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cogenesis.errors import CloudError
 from cogenesis.fusion.boundary import REACH
 from cogenesis.fusion.pool import Listed
 from cogenesis.fusion.vocabulary import NO_TOKENS, Spelling, Step, align
@@ -223,9 +224,14 @@ class Row:
         return f"Row({len(self.rows)} places)"
 
     def onto(self, device: Distribution) -> Listed:
-        """The cloud's mass on the device's candidates."""
+        """The cloud's mass on the device's candidates.
+
+        Raises:
+            CloudError: ids mean other tokens than they did: another model stands there now.
+        """
         rows, hidden = zip(*map(_without_placeholders, self.rows), strict=True)
         if self.vocabularies.same and len(rows) == 1:
+            _check_ids(device, self.rows[0])
             listed = replace(align(device, rows[0], same_vocabulary=True), source=self.rows[0])
         else:
             listed = self._along(device, rows)
@@ -282,6 +288,14 @@ def _mass(row: Distribution, token: bytes) -> float:
         return float(np.exp(row.logprobs[row.tokens.index(token)]))
     except ValueError:
         return 0.0
+
+
+def _check_ids(device: Distribution, row: Distribution) -> None:
+    """Special tokens are not compared: some servers tell them as text."""
+    mine = dict(zip(device.ids.tolist(), device.tokens, strict=True))
+    for each, token in zip(row.ids.tolist(), row.tokens, strict=True):
+        if token and mine.get(each, token) not in (token, b""):
+            raise CloudError("bad-reply", "the cloud's token ids have come to mean other tokens")
 
 
 def _special(row: Distribution) -> frozenset[int]:

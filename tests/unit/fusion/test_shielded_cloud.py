@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cogenesis.errors import EgressError
+from cogenesis.errors import CloudError, EgressError
 from cogenesis.fusion import mixing
 from cogenesis.fusion.gates import FixedWeight
 from cogenesis.fusion.pool import Listed, pooled
@@ -370,15 +370,31 @@ def test_any_answer_keeps_its_mass_and_gives_no_placeholder_more_than_the_device
 
 
 def test_one_vocabulary_is_compared_by_id_and_keeps_the_clouds_list() -> None:
-    """By bytes " the" would match too: here the cloud calls token 0 something else."""
-    ids = Distribution.of([0, 4], np.log([0.7, 0.2]).tolist(), [b"other", b"names"])
-    known = Vocabularies(lambda each: b"", Spelling(DEVICE.tokens), same=True)
-    listed = Row(("We",), (ids,), known).onto(DEVICE)
-    np.testing.assert_allclose(listed.mass, [0.7, 0.0, 0.0, 0.0, 0.2], atol=1e-6)
-    assert listed.source is ids
-    apart = Row(("We",), (ids,), Vocabularies(lambda each: b"", None)).onto(DEVICE)
+    """By bytes two tokens of the device would share; by id each gets its own."""
+    twice = Distribution.of([0, 4, 9], np.log([0.3, 0.2, 0.4]).tolist(), [b"a", b" b", b"a"])
+    cloud = Distribution.of([0, 4, 9], np.log([0.7, 0.2, 0.1]).tolist(), [b"a", b" b", b"a"])
+    known = Vocabularies(lambda each: b"", Spelling(twice.tokens), same=True)
+    listed = Row(("We",), (cloud,), known).onto(twice)
+    np.testing.assert_allclose(listed.mass, [0.7, 0.2, 0.1], atol=1e-6)
+    assert listed.source is cloud
+    apart = Row(("We",), (cloud,), Vocabularies(lambda each: b"", None)).onto(twice)
     assert apart.source is None
-    assert apart.outside == pytest.approx(0.9)
+    np.testing.assert_allclose(apart.mass, [0.8 * 3 / 7, 0.2, 0.8 * 4 / 7], atol=1e-6)
+
+
+def test_ids_that_have_come_to_mean_other_tokens_are_refused() -> None:
+    """Somebody put another model behind the address. A special token may be told as text."""
+    known = Vocabularies(lambda each: b"", None, same=True)
+    device = Distribution.of([0, 4, 9], np.log([0.3, 0.2, 0.4]).tolist(), [b"a", b" b", b""])
+    for ids, tokens in (([0, 4], [b"a", b" c"]), ([4, 70], [b"a", b" b"])):
+        changed = Distribution.of(ids, np.log([0.5, 0.3]).tolist(), tokens)
+        with pytest.raises(CloudError, match="other tokens"):
+            Row(("We",), (changed,), known).onto(device)
+    for tokens in ([b"a", b"<end>"], [b"", b""], [b"a", b""]):
+        same = Distribution.of([0, 9], np.log([0.5, 0.3]).tolist(), tokens)
+        np.testing.assert_allclose(
+            Row(("We",), (same,), known).onto(device).mass, [0.5, 0.0, 0.3], atol=1e-6
+        )
 
 
 def test_one_vocabulary_is_asked_at_the_end_of_the_text_only() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cogenesis.models.distribution import Distribution
+from cogenesis.models.protocol import TokenIds
 from cogenesis.models.scripted import Logits, ScriptedModel
 from tests.unit.models.loopback import Handler
 
@@ -31,6 +33,14 @@ class WordModel(ScriptedModel):
     def __init__(self, seed: int = 1, words: tuple[bytes, ...] = WORDS, **options: Any) -> None:
         super().__init__(tokens=words, seed=seed, **options)
         self._words = words
+        self._kept: dict[tuple[int, int], Distribution] = {}
+
+    def next_distribution(self, prefix: TokenIds, k: int) -> Distribution:
+        """By the last token; kept, because tests ask often."""
+        key = (prefix.ids[-1], k)
+        if key not in self._kept:
+            self._kept[key] = super().next_distribution(prefix, k)
+        return self._kept[key]
 
     def _logits(self, prefix: tuple[int, ...]) -> Logits:
         # By the text, not by ids: other vocabularies then say the same.
