@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import pytest
 
 from cogenesis.assistant import Assistant, Degraded, Event, Result, Started, Token
@@ -20,7 +22,7 @@ from cogenesis.fusion.settings import FusionSettings
 from cogenesis.models.cloud_connection import CloudConnection
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds, hang_up
-from cogenesis.models.scripted import ScriptedModel
+from cogenesis.models.scripted import Logits, ScriptedModel
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger
@@ -142,6 +144,39 @@ def test_what_leaves_is_the_general_instruction_and_the_text_as_it_grows(far: Fa
     beginnings = [text for text in grown if (title + written).startswith(text)]
     assert len(beginnings) > len(grown) / 2
     assert not any(name in text for name in ("Odalys", "Saltmarsh") for text in grown)
+
+
+class Gossip(ScriptedModel):
+    """Writes " and Odalys the Saltmarsh and Odalys the ...", a little at a time."""
+
+    STEPS: Final = (b" and", b" Oda", b"lys", b" the", b" Salt", b"marsh")
+
+    def __init__(self) -> None:
+        super().__init__(tokens=self.STEPS)
+
+    def vocabulary(self) -> tuple[bytes, ...]:
+        return self._vocabulary
+
+    def _logits(self, prefix: tuple[int, ...]) -> Logits:
+        at = prefix[-1] - 256
+        logits = np.full(len(self._vocabulary), -9.0)
+        logits[256 + (at + 1) % len(self.STEPS) if at >= 0 else 256] = 9.0
+        return logits
+
+
+@pytest.mark.parametrize("decoding", ["lockstep", "draft-and-verify"])
+def test_the_shield_stands_between_the_text_and_the_cloud(far: Far, decoding: Any) -> None:
+    begun, before = len(far.server.asked), len(far.cloud.texts)
+    fusion = FusionSettings(weight=0.9, decoding=decoding)
+    result = far.assistant(Gossip()).write(fused(fusion=fusion))
+    assert "Odalys" in result.text
+    assert "Saltmarsh" in result.text
+    sent = json.dumps([asked.body for asked in far.server.asked[begun:]])
+    assert not re.search("odal|lys|salt|marsh", sent, re.IGNORECASE)
+    grown = max(far.cloud.texts[before:], key=len)
+    assert "[person 1] the [" in grown
+    assert result.fusion is not None
+    assert result.fusion.held > 0.1
 
 
 def test_both_ways_of_decoding_write_the_same_and_seeds_count(far: Far) -> None:
@@ -506,6 +541,18 @@ def test_stopping_keeps_what_is_written_and_asks_no_more(far: Far) -> None:
     asked = len(far.server.asked)
     time.sleep(0.15)
     assert len(far.server.asked) <= asked + 2  # what flew already
+
+
+def test_closing_before_the_text_hangs_up_on_what_is_being_found_out(alone: Far) -> None:
+    alone.cloud.wait_s = 0.05
+    events = alone.assistant().stream(fused())
+    next(events)
+    while not alone.server.asked:
+        time.sleep(0.005)
+    hang_up(events)
+    asked = len(alone.server.asked)
+    time.sleep(0.25)
+    assert len(alone.server.asked) <= asked + 1
 
 
 def test_closing_the_iterator_asks_no_more(far: Far) -> None:
