@@ -1,16 +1,18 @@
 """Asking the cloud: one request scores a block of positions, and none can stop the text.
 
-Every request runs in a thread of its own with a deadline. What goes wrong becomes a word in
+Every request runs beside the text with a deadline of its own. What goes wrong becomes a word in
 the record of the tokens that went without it. A circuit breaker stops asking a cloud that
 keeps failing, and tries it again later beside the running text.
 """
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from cogenesis.errors import CloudError, InputError, LedgerError, ModelError, PrivacyError
 from cogenesis.fusion.pool import Listed
@@ -70,6 +72,29 @@ class CloudView(Protocol):
         ...
 
 
+@runtime_checkable
+class Foresight(Protocol):
+    """A `CloudView` that can tell by itself where the cloud may not be asked.
+
+    Then nobody waits for an answer there, and no request is sent for such a position alone.
+    """
+
+    def holds(self, generated: TokenIds) -> bool:
+        """Whether `score` gives None for the token after `generated`. Sends nothing.
+
+        Raises:
+            PrivacyError: the shield failed.
+        """
+        ...
+
+
+class Look:
+    """What is found out about one position without the cloud. `held` None: not known yet."""
+
+    def __init__(self) -> None:
+        self.held: bool | None = None
+
+
 class Request:
     """One block on its way: positions `first` to `first + size - 1`."""
 
@@ -81,7 +106,6 @@ class Request:
         self.deadline = deadline
         self.done = threading.Event()
         self.finished = False
-        self.seconds: float | None = None
 
     @classmethod
     def refused(cls, first: int, size: int, reason: str) -> Request:
@@ -145,7 +169,7 @@ class Asking:
     """Sends requests, counts them, and knows when to leave the cloud alone.
 
     Attributes:
-        round_trips: requests sent so far, also discarded, late and failed ones.
+        paused: whether the cloud is left alone for now, so that asking costs no time.
     """
 
     def __init__(self, cloud: CloudView, deadline_s: float, breaker: Breaker | None = None) -> None:
@@ -154,7 +178,25 @@ class Asking:
         self._arrived = threading.Event()
         self._running: list[Request] = []
         self._trial: Request | None = None
-        self.round_trips = 0
+        self._workers = _Workers()
+        self._begun = 0
+        self._unsent: list[Request] = []
+
+    @property
+    def round_trips(self) -> int:
+        """Requests sent so far, also discarded, late and failed ones."""
+        return self._begun - len(self._unsent)
+
+    @property
+    def paused(self) -> bool:
+        return self._breaker.state != "closed"
+
+    def look(self, generated: Sequence[int]) -> Look:
+        """Find out beside the text whether the cloud may be asked after `generated`."""
+        look, cloud = Look(), self._cloud
+        if isinstance(cloud, Foresight):
+            self._workers.begin(lambda: _look(look, cloud, TokenIds(tuple(generated))))
+        return look
 
     def send(self, first: int, generated: Sequence[int], draft: Sequence[int]) -> Request:
         """Ask about `len(draft) + 1` positions from `first` on, or refuse at once."""
@@ -188,6 +230,7 @@ class Asking:
         """Call off everything that still runs."""
         for request in self._running:
             request.deadline.call_off()
+        self._workers.end()
 
     def _reachable(self, first: int, generated: Sequence[int]) -> bool:
         if self._trial is not None and self._trial.settled():
@@ -204,19 +247,19 @@ class Asking:
             return Request.refused(first, len(draft) + 1, "timeout")
         request = Request(first, len(draft) + 1, Deadline(self._deadline_s))
         self._running.append(request)
-        self.round_trips += 1
-        call = (request, TokenIds(tuple(generated)), TokenIds(tuple(draft)))
-        # A daemon: a carrier that hangs must not keep the program from ending.
-        threading.Thread(target=self._run, args=call, name="fusion-request", daemon=True).start()
+        self._begun += 1
+        before, drafted = TokenIds(tuple(generated)), TokenIds(tuple(draft))
+        self._workers.begin(lambda: self._run(request, before, drafted))
         return request
 
     def _run(self, request: Request, generated: TokenIds, draft: TokenIds) -> None:
-        started = time.perf_counter()
         failure: str | None = None
         try:
             request.rows = self._cloud.score(generated, draft, request.deadline)
             if len(request.rows) != request.size:
                 failure = "bad-reply"  # it is about something else
+            elif all(row is None for row in request.rows):
+                self._unsent.append(request)  # nothing may be asked at any of its positions
         except CloudError as error:
             failure, request.retry_after_s = error.reason, error.retry_after_s
         except LedgerError:
@@ -225,11 +268,49 @@ class Asking:
             failure = "not-released"
         except Exception:  # noqa: BLE001  (whatever breaks here must not cost the text)
             failure = "fault"
-        request.seconds = time.perf_counter() - started
         if failure is not None:
             request.failure = failure
         request.done.set()
         self._arrived.set()
+
+
+class _Workers:
+    """Threads that take one job after the other: to start one takes longer than a small job."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = self._idle = 0
+
+    def begin(self, job: Callable[[], None]) -> None:
+        """Do it in a thread that is free; there is always one, or one more."""
+        with self._lock:
+            free = self._idle > 0
+            self._idle -= free
+            self._threads += not free
+        self._jobs.put(job)
+        if not free:
+            # A daemon: a carrier that hangs must not keep the program from ending.
+            threading.Thread(target=self._work, name="fusion-request", daemon=True).start()
+
+    def end(self) -> None:
+        """No job follows: each thread ends when its own is done."""
+        with self._lock:
+            threads, self._threads = self._threads, 0
+        for _ in range(threads):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            with self._lock:
+                self._idle += 1
+
+
+def _look(look: Look, cloud: Foresight, generated: TokenIds) -> None:
+    # A shield that fails refuses the request, too: there it is recorded.
+    with contextlib.suppress(Exception):
+        look.held = cloud.holds(generated)
 
 
 def fused(

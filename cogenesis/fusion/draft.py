@@ -3,19 +3,18 @@
 The device drafts on while requests fly. A token that was drafted is always judged or thrown
 away because one *before* it was wrong; it is never drawn again because of what it is. That,
 and a target that cannot see drafts, is all that exactness needs: how long blocks are, when
-answers come and which are lost changes the speed only.
+they are sent and answered, and which are lost changes the speed only.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from cogenesis.fusion.asking import Asking, Breaker, CloudView, Request, fused
+from cogenesis.fusion.asking import Asking, Breaker, CloudView, Look, Request, fused
 from cogenesis.fusion.decoding import Decoding, Drafter, Emission, FusedToken, Tally, decided
-from cogenesis.fusion.pace import Pace, Pacer
+from cogenesis.fusion.pace import Pace, Pacer, sureness
 from cogenesis.fusion.target import Shaped, Target
 from cogenesis.fusion.verify import Coupled, Verification
 from cogenesis.models.distribution import Distribution
@@ -31,7 +30,7 @@ class DraftAndVerify:
 
     Attributes:
         tally: what the text took that was begun last.
-        pace: chooses how long blocks are; keeps what it learnt from text to text.
+        pace: chooses when to ask; keeps what it learnt from text to text.
     """
 
     def __init__(
@@ -77,12 +76,18 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Drafted:
-    """A position that the device has drafted and nobody has judged."""
+    """A position that the device has drafted and nobody has judged.
+
+    `asks` says whether the cloud counts there; if not, the draft stands. `sure` is the draft's
+    `sureness`, `doubt` what the pace made of it.
+    """
 
     device: Distribution
     proposal: Shaped
     at: int
     asks: bool
+    sure: float
+    doubt: float
 
     @property
     def id(self) -> int:
@@ -103,12 +108,14 @@ class _Run:
         self._text: list[int] = []
         self._chain: deque[_Drafted] = deque()
         self._blocks: deque[Request] = deque()
+        self._look: tuple[int, Look] | None = None  # at the first position not drafted
 
     def tokens(self) -> Iterator[FusedToken]:
         while self._emission.finish is None:
             yield from self._decide()
             if self._emission.finish is not None:
                 return
+            self._look_ahead()
             self._send()
             if self._may_draft():
                 self._draft()
@@ -118,8 +125,8 @@ class _Run:
     def close(self) -> None:
         """Call off what flies."""
         if self._asking is not None:
-            self._tally.round_trips = self._asking.round_trips
             self._asking.close()
+            self._tally.round_trips = self._asking.round_trips
 
     @property
     def _tip(self) -> int:
@@ -127,7 +134,26 @@ class _Run:
         return len(self._text) + len(self._chain)
 
     def _beforehand(self, step: int) -> bool | None:
-        return False if self._asking is None else self._parts.target.schedule.beforehand(step)
+        """Whether the cloud counts at the first position that is not drafted, if it is known."""
+        if self._asking is None or self._held():
+            return False
+        return self._parts.target.schedule.beforehand(step)
+
+    def _held(self) -> bool:
+        """Whether it is known that nothing may be asked at the first position not drafted."""
+        return self._look is not None and self._look[1].held is True
+
+    def _look_ahead(self) -> None:
+        """Let the shield read the text up to there while the device works."""
+        if self._asking is None or (self._look is not None and self._look[0] == self._tip):
+            return
+        self._look = None
+        if self._may_go_on() and self._parts.target.schedule.beforehand(self._tip) is not False:
+            self._look = self._tip, self._asking.look(self._before(self._tip))
+
+    def _before(self, position: int) -> list[int]:
+        """The text before a position, drafts included."""
+        return [*self._text, *(each.id for each in self._chain)][:position]
 
     # --- deciding -----------------------------------------------------------------------
 
@@ -145,6 +171,7 @@ class _Run:
             if not accepted:
                 self._throw_away()
             self._retire()
+            self._pace.decided()
             self._tally.tokens += 1
             self._tally.fallbacks += fallback is not None
             if self._asking is not None:
@@ -169,8 +196,6 @@ class _Run:
 
     def _judge(self, head: _Drafted, block: Request) -> tuple[Shaped, int, bool]:
         parts, step = self._parts, len(self._text)
-        if step == block.first and block.failure is None and block.seconds is not None:
-            self._pace.answered(block.size, block.seconds)
         target = fused(block, parts.target, head.device, step, self._text)
         if target is None:
             self._finish(block)
@@ -181,13 +206,14 @@ class _Run:
         )
         self._tally.accepted += verdict.accepted
         self._tally.rejected += not verdict.accepted
-        self._pace.judged(verdict.accepted)
+        self._pace.judged(head.sure, verdict.accepted)
         return target, verdict.at, verdict.accepted
 
     def _throw_away(self) -> None:
         """The last token was not the drafted one: all that was built on it is for nothing."""
         self._tally.discarded += len(self._chain)
         self._chain.clear()
+        self._look = None
         while self._blocks:
             self._finish(self._blocks.popleft())
 
@@ -206,11 +232,12 @@ class _Run:
         while self._asking is not None:
             first = self._uncovered()
             size = self._size(first)
-            if size < 1 or not self._time_to_send(first):
+            if size < 1 or not self._time_to_send(first, self._asking):
                 return
-            draft = [each.id for each in self._chain][first - len(self._text) :]
-            before = [*self._text, *(each.id for each in self._chain)][:first]
-            self._blocks.append(self._asking.send(first, before, draft[: size - 1]))
+            before = self._before(first + size - 1)
+            if not self._asking.paused:
+                self._pace.asked()
+            self._blocks.append(self._asking.send(first, before[:first], before[first:]))
 
     def _uncovered(self) -> int:
         """The first position that needs an answer, or may, and has no request."""
@@ -221,24 +248,29 @@ class _Run:
 
     def _size(self, first: int) -> int:
         """How many positions to ask about: no more than planned, none at the end in vain."""
-        plan = self._pace.plan()
-        end = min(first + plan.size, self._tip)
+        size = self._pace.size
+        end = min(first + size, self._tip)
         while end > first and not self._chain[end - 1 - len(self._text)].asks:
             end -= 1
-        open_end = first + plan.size > self._tip and self._may_go_on()
+        open_end = first + size > self._tip and self._may_go_on()
         if end == self._tip and open_end and self._beforehand(self._tip) is not False:
             # The position after the draft: its row is there before the device gets to it.
             known = self._beforehand(self._tip) is True
             end += known or end > first
         return end - first
 
-    def _time_to_send(self, first: int) -> bool:
-        plan = self._pace.plan()
-        flying = sum(not block.settled() for block in self._blocks)
-        if flying >= plan.flying:
-            return False
-        enough = plan.size if flying else plan.first
-        return self._tip - first + 1 >= enough or not self._may_draft()
+    def _time_to_send(self, first: int, asking: Asking) -> bool:
+        busy = sum(not block.settled() for block in self._blocks)
+        if asking.paused or not (busy or self._may_draft()):
+            return True
+        goes_on = self._may_go_on()
+        next_asks = goes_on and self._beforehand(self._tip) is not False
+        doubts = [each.doubt if each.asks else 0.0 for each in self._chain]
+        doubts.append(self._pace.doubt() if next_asks else 0.0)
+        waits = first - len(self._text)
+        if self._pace.asks_now(doubts[:waits], doubts[waits:], busy):
+            return True
+        return busy < self._pace.flying and not goes_on
 
     def _wait(self) -> None:
         block = self._block()
@@ -257,24 +289,20 @@ class _Run:
         return not self._parts.decoding.ended_by(last.id, last.device.tokens[last.at])
 
     def _may_draft(self) -> bool:
-        if not self._may_go_on():
-            return False
-        size = self._pace.plan().size
-        ahead = self._tip - self._uncovered()
-        # In lockstep the device only draws what is being asked about.
-        return self._tip == len(self._text) or ahead < (size if size > 1 else 0)
+        unasked = self._tip - self._uncovered()
+        return self._may_go_on() and self._pace.drafts_on(len(self._chain), unasked)
 
     def _draft(self) -> None:
-        parts = self._parts
-        before = [*self._text, *(each.id for each in self._chain)]
-        started = time.perf_counter()
+        parts, step = self._parts, self._tip
+        before = self._before(step)
         device = parts.device.next_distribution(
             TokenIds((*self._prompt.ids, *before)), parts.target.k
         )
-        self._pace.drafted(time.perf_counter() - started)
         self._tally.device_calls += 1
-        step = self._tip
-        asks = self._asking is not None and parts.target.schedule.asks(step, device)
+        held = self._asking is None or self._held()
+        asks = not held and parts.target.schedule.asks(step, device)
         proposal = parts.target.alone(device, before)
         at = parts.verification.draft(proposal, parts.decoding.seed, step)
-        self._chain.append(_Drafted(device, proposal, at, asks))
+        sure = sureness(proposal, at, parts.decoding.seed, step)
+        doubt = self._pace.doubt(sure)
+        self._chain.append(_Drafted(device, proposal, at, asks, sure, doubt))

@@ -44,6 +44,9 @@ from cogenesis.wire import Deadline
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
 
+_KEPT: Final = 128
+"""Positions whose places are kept: more than are ever drafted without an answer."""
+
 _NEXT_TO_NOTHING: Final = 1e-12
 
 _WORD_BEGINS: Final = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=\S)")
@@ -100,14 +103,23 @@ class ShieldedCloud(Generic[P]):
         self._scorer, self._begun, self._shield = scorer, begun, shield
         self._vocabularies, self._k = vocabularies, k
         self._rows: dict[str, Distribution] = {}
+        self._positions: dict[tuple[int, ...], _Places | None] = {}
         self._lock = threading.Lock()
-        self._held = self._asked = 0
+        self._held = self._seen = 0
 
     @property
     def held(self) -> float:
-        """Share of the positions so far at which nothing may be asked."""
+        """Share of the positions so far at which nothing may be asked, drafted ones included."""
         with self._lock:
-            return self._held / max(1, self._asked)
+            return self._held / max(1, self._seen)
+
+    def holds(self, generated: TokenIds) -> bool:
+        """As `asking.Foresight.holds`: for a draft, while the device computes the next token.
+
+        Raises:
+            PrivacyError: the shield failed.
+        """
+        return self._where(generated, TokenIds(()))[0] is None
 
     def score(
         self, generated: TokenIds, draft: TokenIds, deadline: Deadline
@@ -118,17 +130,39 @@ class ShieldedCloud(Generic[P]):
             CloudError: no answer, or one that cannot be right.
             PrivacyError: the shield or the egress refused.
         """
-        texts = self._texts(generated, draft)
-        views = [None if text is None else self._shield.view(text.text) for text in texts]
-        places = [
-            None if view is None or text is None or not view.asks else self._places(view, text)
-            for text, view in zip(texts, views, strict=True)
-        ]
-        with self._lock:
-            self._asked += len(places)
-            self._held += places.count(None)
+        places = self._where(generated, draft)
         self._ask([text for each in places if each is not None for text in each.texts], deadline)
         return [None if each is None else self._row(each) for each in places]
+
+    def _where(self, generated: TokenIds, draft: TokenIds) -> list[_Places | None]:
+        """Where the cloud is asked about each position; None where it may not be.
+
+        Kept, because a position is looked at when it is drafted and again when it is asked
+        about: the shield takes a millisecond or two.
+        """
+        ids, first = (*generated.ids, *draft.ids), len(generated)
+        keys = [ids[:end] for end in range(first, len(ids) + 1)]
+        with self._lock:
+            kept = {key: self._positions[key] for key in keys if key in self._positions}
+        if len(kept) < len(keys):
+            for key, text in zip(keys, self._texts(generated, draft), strict=True):
+                if key not in kept:
+                    kept[key] = self._looked_at(key, text)
+        return [kept[key] for key in keys]
+
+    def _looked_at(self, key: tuple[int, ...], text: _Text | None) -> _Places | None:
+        view = None if text is None else self._shield.view(text.text)
+        found = None
+        if text is not None and view is not None and view.asks:
+            found = self._places(view, text)
+        with self._lock:
+            if key not in self._positions:
+                self._seen += 1
+                self._held += found is None
+                self._positions[key] = found
+                if len(self._positions) > _KEPT:
+                    del self._positions[next(iter(self._positions))]
+        return found
 
     def _texts(self, generated: TokenIds, draft: TokenIds) -> list[_Text | None]:
         """The text at each position; None inside a character."""

@@ -421,7 +421,8 @@ def test_what_is_learnt_of_a_dead_cloud_is_known_to_the_next_text() -> None:
         habits = one._habits
         habits.breaker = Breaker(failures=2, wait_s=60.0)
         cloud.fault = lambda handler, reply: handler.send_json({}, 500)
-        assert {token.fallback for token in one.tokens(prompt, SAMPLING)} == {
+        longer = replace(SAMPLING, max_tokens=80)  # more than is drafted before it is known
+        assert {token.fallback for token in one.tokens(prompt, longer)} == {
             "server-error",
             "paused",
         }
