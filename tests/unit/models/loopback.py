@@ -78,7 +78,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", 0))
-        self._answer(json.loads(self.rfile.read(length)))
+        data = self.rfile.read(length)
+        if len(data) == length:
+            self._answer(json.loads(data))
+        else:
+            self.close_connection = True  # it was called off while it was sent
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
