@@ -20,7 +20,7 @@ from cogenesis.fusion.draft import DraftAndVerify
 from cogenesis.fusion.gates import FixedWeight, PaperGate
 from cogenesis.fusion.lockstep import Lockstep
 from cogenesis.fusion.mixing import RULES
-from cogenesis.fusion.pace import Pace, Pacer
+from cogenesis.fusion.pace import Pacer
 from cogenesis.fusion.pool import Listed
 from cogenesis.fusion.schedules import Always, Periodic, Schedule, Unsure
 from cogenesis.fusion.shaping import Shaping
@@ -30,7 +30,7 @@ from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
 from cogenesis.models.scripted import ScriptedModel
 from cogenesis.wire import Deadline
-from tests.unit.fusion.scripted_pair import END, MODEL, PROMPT, Kin, SameVocabularyCloud
+from tests.unit.fusion.scripted_pair import END, MODEL, PROMPT, Kin, Row, SameVocabularyCloud
 
 DEVICE = Kin(MODEL, ScriptedModel(seed=2))
 CLOUD = Kin(MODEL, ScriptedModel(seed=3))
@@ -125,6 +125,54 @@ def test_an_adapting_pace_changes_no_token(temperature: float, seconds: float) -
         assert list(way.tokens(PROMPT)) == expected
 
 
+class HoldingBack(SameVocabularyCloud):
+    """May not be asked after some texts; `tells` that beforehand."""
+
+    def __init__(self, wait: Callable[[int], float], tells: Callable[[int], bool]) -> None:
+        super().__init__(CLOUD, wait=wait)
+        self._tells = tells
+
+    @staticmethod
+    def closed(before: Sequence[int]) -> bool:
+        return sum(before[-2:]) % 5 < 2
+
+    def holds(self, generated: TokenIds) -> bool:
+        if not self._tells(len(generated)):
+            raise EgressError("the shield failed")
+        return self.closed(generated.ids)
+
+    def score(
+        self, generated: TokenIds, draft: TokenIds, deadline: Deadline
+    ) -> Sequence[Row | None]:
+        ids, first = (*generated.ids, *draft.ids), len(generated)
+        shut = [self.closed(ids[:end]) for end in range(first, len(ids) + 1)]
+        if all(shut):
+            return [None] * len(shut)
+        rows = super().score(generated, draft, deadline)
+        return [None if no else row for no, row in zip(shut, rows, strict=True)]
+
+
+@pytest.mark.parametrize("tells", [lambda at: True, lambda at: False, lambda at: at % 3 > 0])
+@pytest.mark.parametrize("size", [None, 1, 3])
+def test_positions_that_are_held_back_change_no_token(
+    tells: Callable[[int], bool], size: int | None
+) -> None:
+    """Whether it is known beforehand, too late or never that nothing may be asked there."""
+    weights = set()
+    for seed in range(6):
+        decoding = replace(DECODING, seed=seed)
+        cloud = HoldingBack(lambda call: 0.002 * (call % 3), tells)
+        pace = None if size is None else Pacer(size, flying=min(size, 2))
+        way = DraftAndVerify(DEVICE, cloud, TARGET, decoding, pace=pace)
+        tokens = list(way.tokens(PROMPT))
+        plain = Lockstep(DEVICE, HoldingBack(lambda call: 0.0, tells), TARGET, decoding)
+        assert tokens == list(plain.tokens(PROMPT))
+        weights |= {token.weight for token in tokens}
+        if size == 1:
+            assert len(cloud.asked) == way.tally.round_trips == plain.tally.round_trips
+    assert weights == {0.5, 1.0}
+
+
 def test_the_check_notices_a_target_that_looks_at_the_draft() -> None:
     """The same comparison, with rows that keep what a server adds for the drafted token."""
 
@@ -157,13 +205,13 @@ def test_both_models_really_take_part() -> None:
 def test_equal_models_accept_everything(verification: Rejection | None) -> None:
     for seed in range(5):
         cloud = SameVocabularyCloud(DEVICE, k=16)
-        decoding = replace(DECODING, seed=seed, ends=frozenset())
+        decoding = replace(DECODING, seed=seed)
         way = DraftAndVerify(
             DEVICE, cloud, TARGET, decoding, verification=verification, pace=Pacer(5)
         )
         tokens = list(way.tokens(PROMPT))
-        assert (way.tally.accepted, way.tally.rejected) == (40, 0)
-        assert way.tally.round_trips == len(cloud.asked) == 8
+        assert (way.tally.accepted, way.tally.rejected) == (way.tally.tokens, 0)
+        assert way.tally.round_trips == len(cloud.asked) == -(-way.tally.tokens // 5)
         assert [t.id for t in tokens] == [t.id for t in lockstep(None, decoding=decoding)]
 
 
@@ -641,40 +689,3 @@ def test_tokens_and_settings_show_no_text() -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Decoding(**wrong)  # type: ignore[arg-type]
-
-
-# --- pace -----------------------------------------------------------------------------------
-
-
-def settled(
-    round_trip_s: float, per_row_s: float, accepted: float, device_s: float = 0.013
-) -> tuple[Pace, int, int]:
-    pace = Pace()
-    random = np.random.default_rng(0)
-    for _ in range(150):
-        pace.drafted(device_s)
-        pace.judged(bool(random.random() < accepted))
-        size = pace.plan().size
-        pace.answered(size, round_trip_s + per_row_s * size)
-    return pace, pace.plan().size, pace.plan().flying
-
-
-def test_a_near_cloud_that_scores_one_by_one_is_asked_in_lockstep() -> None:
-    assert settled(0.0, 0.024, 0.88)[1] == 1
-
-
-def test_a_far_cloud_gets_blocks_and_a_right_device_needs_fewer() -> None:
-    paces = [settled(0.05, 0.001, accepted)[0] for accepted in (0.5, 0.88, 0.98)]
-    assert all(pace.plan().size > 1 for pace in paces)
-    unsure, far, sure = (pace.requests(pace.plan()) for pace in paces)
-    assert unsure > far > sure
-    unsure, far, sure = (pace.speed(pace.plan()) for pace in paces)
-    assert 1.0 / 0.051 < unsure < far < sure < 1.0 / 0.013  # between lockstep and the device
-
-
-def test_a_plan_keeps_to_its_requests() -> None:
-    for round_trip_s in (0.02, 0.05, 0.1, 0.3):
-        pace, size, flying = settled(round_trip_s, 0.0005, 0.88)
-        plan = pace.plan()
-        assert (plan.size, plan.flying) == (size, flying)
-        assert size == 1 or pace.requests(plan) <= 0.3
