@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check fix clean install
+.PHONY: demo test test-vllm check fix clean install
 
 install: $(STAMP)
 
@@ -21,6 +21,10 @@ test: $(STAMP)
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/thorough -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/integration
+
+# Needs a vLLM server, or the package: says so and fails without. No part of `make test`.
+test-vllm: $(STAMP)
+	$(BIN)/python -m pytest tests/vllm
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

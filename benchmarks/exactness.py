@@ -239,10 +239,10 @@ def compare(
     return found
 
 
-def open_pair(stack: ExitStack, device: Path, cloud: Path) -> tuple[LlamaCpp, Pair]:
+def open_pair(stack: ExitStack, device: Path, cloud: Path, window: int) -> tuple[LlamaCpp, Pair]:
     """Both models with one thread each, the cloud in a process of its own."""
-    model = stack.enter_context(LlamaCpp(device, threads=1))
-    server = stack.enter_context(DemoCloud(cloud, threads=1))
+    model = stack.enter_context(LlamaCpp(device, threads=1, context_tokens=window))
+    server = stack.enter_context(DemoCloud(cloud, threads=1, context_tokens=window))
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     ledger = stack.enter_context(Ledger.open(folder / "ledger.sqlite"))
     egress = stack.enter_context(Egress(CloudEndpoint.parse(server.url), ledger))
@@ -256,6 +256,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=50)
     parser.add_argument("--demo-limit", type=int, default=10)
     parser.add_argument("--max-tokens", type=int, default=48)
+    parser.add_argument("--window", type=int, default=1024, help="tokens; shorter is quicker")
     parser.add_argument("--device", type=Path, help="another file for the demo device model")
     parser.add_argument("--cloud", type=Path, help="another file for the demo cloud model")
     options = parser.parse_args()
@@ -268,7 +269,7 @@ def main() -> None:
         ("demo", cloud, options.demo_limit),
     ):
         with ExitStack() as stack:
-            model, pair = open_pair(stack, device, served)
+            model, pair = open_pair(stack, device, served, options.window)
             prompts = speed_prompts(model, tasks, limit, options.max_tokens)
             pairs[name] = {
                 f"temperature {temperature}": {way: one.report() for way, one in found.items()}
@@ -278,7 +279,8 @@ def main() -> None:
     report = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": f"python benchmarks/exactness.py{named} --limit {options.limit} "
-        f"--demo-limit {options.demo_limit} --max-tokens {options.max_tokens}",
+        f"--demo-limit {options.demo_limit} --max-tokens {options.max_tokens} "
+        f"--window {options.window}",
         "data": options.data.name if options.data else "the sample person's tasks",
         "pairs": pairs,
         "machine": {
