@@ -12,22 +12,24 @@ about its speed holds for all texts (`Habits`).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeGuard, runtime_checkable
 
-from cogenesis.errors import CloudError, CogenesisError
+from cogenesis.errors import CloudError, CogenesisError, ModelFileError, PrivacyError
 from cogenesis.events import FusionFigures
 from cogenesis.fusion.asking import Breaker
+from cogenesis.fusion.cloud_row import Vocabularies
 from cogenesis.fusion.decoding import Decoding, FusedToken, Tally
 from cogenesis.fusion.draft import DraftAndVerify
 from cogenesis.fusion.lockstep import Lockstep
 from cogenesis.fusion.opening import fusion_prompt
 from cogenesis.fusion.pace import Pace
 from cogenesis.fusion.settings import FusionSettings
-from cogenesis.fusion.shielded_cloud import ShieldedCloud, Vocabularies
+from cogenesis.fusion.shielded_cloud import ShieldedCloud
 from cogenesis.fusion.vocabulary import NO_TOKENS, Spelling, same_vocabulary
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.draft_scoring import Prefix, Turns
@@ -41,7 +43,10 @@ CLOUD_K: Final = 128
 """Entries that the cloud is asked for: it does not know the device's candidates."""
 
 SHORTEST_DEADLINE_S: Final = 2.0
-LONGEST_DEADLINE_S: Final = 20.0
+LONGEST_DEADLINE_S: Final = 10.0
+LONGEST_TEMPLATE: Final = 16_000
+"""Characters: the general instruction, and what a template puts around it."""
+
 _PATIENCE: Final = 10.0
 """A block may take so many times as long as the first small request did."""
 
@@ -99,7 +104,11 @@ class DeviceTokens:
 
     def __init__(self, device: DeviceModel) -> None:
         """Reads the model's file once, a fraction of a second."""
-        self.whole = device.vocabulary() if isinstance(device, _TellsVocabulary) else None
+        self.whole: tuple[bytes, ...] | None = None
+        if isinstance(device, _TellsVocabulary):
+            # A kind of vocabulary that we cannot read costs some quality, not the text.
+            with contextlib.suppress(ModelFileError):
+                self.whole = device.vocabulary()
         self.spelling = None if self.whole is None else Spelling(self.whole)
         self._known = dict(enumerate(self.whole or ()))
         self._device = device
@@ -127,6 +136,7 @@ class CloudLink:
         same_vocabulary: it numbers its tokens as the device does.
         lacking: contractions that are no token of its.
         deadline_s: seconds that one block may take.
+        drafts: a whole draft is scored in one request; else each token costs one.
     """
 
     scorer: TokenScorer
@@ -135,6 +145,7 @@ class CloudLink:
     same_vocabulary: bool
     lacking: frozenset[bytes]
     deadline_s: float
+    drafts: bool = True
 
     def vocabularies(self, device: DeviceTokens) -> Vocabularies:
         """What is known about both models' tokens."""
@@ -159,22 +170,32 @@ def connect(
         raise CloudError("bad-request", f"{cloud.name}: {scoring.left}")
     parts = _opening(cloud, scorer, fusion_prompt(general), deadline)
     k = min(CLOUD_K, scoring.largest_k)
-    started = time.monotonic()
-    same, lacking = False, NO_TOKENS
-    if not scorer.chat:  # those servers tell no ids, and write only what a chat would
-        told, lacking = _tokens_shown(scorer, k, deadline)
-        same = tokens.whole is not None and same_vocabulary(dict(enumerate(tokens.whole)), told)
-    seconds = time.monotonic() - started
-    patience = min(max(SHORTEST_DEADLINE_S, _PATIENCE * seconds), LONGEST_DEADLINE_S)
-    if parts is None:
+    if parts is None:  # such servers tell no ids, and write only what a chat would
         messages = fusion_prompt(general).messages
         return CloudLink(
-            scorer, lambda shown: Turns(messages, Text((shown,))), k, same, lacking, patience
+            scorer,
+            lambda shown: Turns(messages, Text((shown,))),
+            k,
+            same_vocabulary=False,
+            lacking=NO_TOKENS,
+            deadline_s=LONGEST_DEADLINE_S,
+            drafts=scoring.drafts,
         )
+    started = time.monotonic()
+    told, lacking = _tokens_shown(scorer, k, deadline)
+    seconds = time.monotonic() - started
     # Read the prompt now, while the device reads its own. It also makes the first position
     # like all others: what llama.cpp says depends a little on what it reads in one go.
     scorer.next_distribution(Text(parts), k, deadline=deadline)
-    return CloudLink(scorer, lambda shown: Text((*parts, shown)), k, same, lacking, patience)
+    return CloudLink(
+        scorer,
+        lambda shown: Text((*parts, shown)),
+        k,
+        same_vocabulary(dict(enumerate(tokens.whole or ())), told),
+        lacking,
+        deadline_s=min(max(SHORTEST_DEADLINE_S, _PATIENCE * seconds), LONGEST_DEADLINE_S),
+        drafts=scoring.drafts,
+    )
 
 
 def _opening(
@@ -185,7 +206,10 @@ def _opening(
         return None
     if cloud.capabilities.chat:
         try:
-            return (scorer.fill_template(prompt, deadline=deadline),)
+            filled = scorer.fill_template(prompt, deadline=deadline)
+            # It goes with every request: a longer one would cost the user each time.
+            if len(filled.text) <= LONGEST_TEMPLATE:
+                return (filled,)
         except CloudError as error:
             if error.reason not in {"bad-request", "bad-reply", "not-found"}:
                 raise
@@ -246,8 +270,10 @@ class ConnectionRequest:
         begun = time.monotonic()
         try:
             self._link = connect(*self._call)
-        except CogenesisError as error:
+        except (CloudError, PrivacyError) as error:
             self._error = error
+        except CogenesisError as error:
+            self._error = CloudError("bad-reply", str(error))
         except Exception as error:  # noqa: BLE001  (whatever breaks here must not cost the text)
             self._error = CloudError("bad-reply", f"unexpected {type(error).__name__}")
         finally:
@@ -282,7 +308,12 @@ class FusedWriting:
         self._habits = habits or Habits()
         self._decoder: Lockstep | DraftAndVerify | None = None
         self.cloud = ShieldedCloud(
-            link.scorer, link.begun, shield, link.vocabularies(device), k=link.k
+            link.scorer,
+            link.begun,
+            shield,
+            link.vocabularies(device),
+            k=link.k,
+            at_once=link.drafts,
         )
 
     @property
@@ -312,7 +343,7 @@ class FusedWriting:
         habits = self._habits
         # Read the prompt apart from its first position, for the reason that `connect` gives.
         self._device.next_distribution(prompt, 1)
-        if self._settings.decoding == "lockstep":
+        if self._settings.decoding == "lockstep" or not self._link.drafts:
             self._decoder = Lockstep(self._device, self.cloud, target, decoding, habits.breaker)
         else:
             self._decoder = DraftAndVerify(

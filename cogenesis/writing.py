@@ -216,11 +216,16 @@ class Writing:
         sampling = replace(OUTLINE_SAMPLING, seed=self._task.seed)
         return SketchRequest(cloud, general, sampling, deadline)
 
-    def _fusion(self, link: CloudLink, general: GeneralInstruction) -> FusedWriting:
+    def _fusion(self, link: CloudLink, general: GeneralInstruction) -> FusedWriting | None:
+        """Both models together; None, and the reason, if something of ours breaks."""
         kit, task = self._kit, self._task
-        shield = Shield(lexicon_of(task.context, task.instruction), general)
-        tokens = kit.tokens
-        return FusedWriting(tokens, link, shield, task.fusion, kit.habits)
+        try:
+            shield = Shield(lexicon_of(task.context, task.instruction), general)
+            return FusedWriting(kit.tokens, link, shield, task.fusion, kit.habits)
+        except Exception as error:  # noqa: BLE001  (a broken shield means: do not send)
+            kind = type(error).__name__
+            self._degraded = Degraded("guard-failed", f"the shield broke ({kind})")
+            return None
 
     def _prompt(self) -> WritingPrompt:
         """The prompt without a sketch; what does not fit the window is left out."""

@@ -26,6 +26,9 @@ FAILURES: Final = 3
 
 FIRST_WAIT_S: Final = 2.0
 LONGEST_WAIT_S: Final = 60.0
+LONGEST_WISH_S: Final = 900.0
+"""A server may ask to be left alone for so long, and is tried again then."""
+
 MOST_THREADS: Final = 8
 """Requests that may hang at once, should the cloud's carrier ignore its deadline."""
 
@@ -155,7 +158,13 @@ class Breaker:
         elif self._in_a_row < self._limit and retry_after_s is None:
             return
         self.state = "open"
-        self._again_at = self._clock() + max(self._wait_s, retry_after_s or 0.0)
+        wished = min(retry_after_s or 0.0, LONGEST_WISH_S)
+        self._again_at = self._clock() + max(self._wait_s, wished)
+
+    def gave_up_trying(self) -> None:
+        """The trial ended without an answer, good or bad: the next text may try again."""
+        if self.state == "half-open":
+            self.state = "open"
 
     def may_try(self) -> bool:
         """Whether an open breaker has waited long enough; then it is half open."""
@@ -221,7 +230,7 @@ class Asking:
         done, failure = request.done.is_set(), request.failure
         request.deadline.call_off()
         if failure is None:
-            if done:
+            if done and request not in self._unsent:
                 self._breaker.succeeded()
         elif failure != "paused":
             self._breaker.failed(request.retry_after_s)
@@ -230,12 +239,15 @@ class Asking:
         """Call off everything that still runs."""
         for request in self._running:
             request.deadline.call_off()
+        if self._trial is not None:
+            self._breaker.gave_up_trying()
         self._workers.end()
 
     def _reachable(self, first: int, generated: Sequence[int]) -> bool:
         if self._trial is not None and self._trial.settled():
             trial, self._trial = self._trial, None
             self.finish(trial)
+            self._breaker.gave_up_trying()  # where it sent nothing, because nothing may be asked
         if self._breaker.may_try():
             # The text does not wait for it: the cloud was dead a moment ago.
             self._trial = self._start(first, generated, ())

@@ -11,8 +11,9 @@ Each place is a text that the cloud tokenises itself. The way from the word's be
 end goes along places that the cloud listed as single tokens, the most probable way of all; a
 step that it did not list counts as improbable as an unlisted token can be.
 
-A row is a function of the shielded text before it, so it is the same in lockstep and in a
-draft. Rows are kept for one text: the places inside a word have mostly been asked before.
+A row is a function of the shielded text before it (up to the server's own noise), so it is the
+same in lockstep and in a draft. Rows are kept for one text: the places inside a word have
+mostly been asked before.
 
 Not covered: a cloud tokenizer whose tokens reach over the beginning of a word costs quality,
 nothing else. Whoever sees the places that are asked about sees where the device's tokens end.
@@ -24,21 +25,16 @@ import codecs
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-import numpy as np
-
-from cogenesis.errors import CloudError
 from cogenesis.fusion.boundary import REACH
-from cogenesis.fusion.pool import Listed
-from cogenesis.fusion.vocabulary import NO_TOKENS, Spelling, Step, align
+from cogenesis.fusion.cloud_row import Row, Vocabularies
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
 from cogenesis.privacy.released import ShieldedText
 from cogenesis.privacy.shield import Shield, View
-from cogenesis.privacy.shield_view import PLACEHOLDER_BEGINS, PLACEHOLDER_ENDS
+from cogenesis.privacy.shield_view import PLACEHOLDER_ENDS
 from cogenesis.wire import Deadline
 
 P = TypeVar("P")
@@ -46,8 +42,6 @@ P_contra = TypeVar("P_contra", contravariant=True)
 
 _KEPT: Final = 128
 """Positions whose places are kept: more than are ever drafted without an answer."""
-
-_NEXT_TO_NOTHING: Final = 1e-12
 
 _WORD_BEGINS: Final = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=\S)")
 
@@ -62,23 +56,6 @@ class Scorer(Protocol[P_contra]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabularies:
-    """What is known about the tokens of both models.
-
-    Attributes:
-        device: bytes of the device's tokens by id, for all that it may draft.
-        spelling: the device's whole vocabulary, where it can be told.
-        same: both models number their tokens alike.
-        lacking: texts that are known to be no token of the cloud's.
-    """
-
-    device: Callable[[int], bytes]
-    spelling: Spelling | None = None
-    same: bool = False
-    lacking: frozenset[bytes] = NO_TOKENS
-
-
 class ShieldedCloud(Generic[P]):
     """Implements `asking.CloudView`. One for each text; safe to use from several threads."""
 
@@ -90,6 +67,7 @@ class ShieldedCloud(Generic[P]):
         vocabularies: Vocabularies,
         *,
         k: int,
+        at_once: bool = True,
     ) -> None:
         """Nothing is asked yet.
 
@@ -99,9 +77,10 @@ class ShieldedCloud(Generic[P]):
             shield: decides what of the text may be seen.
             vocabularies: see there.
             k: entries to ask for at each position.
+            at_once: the server takes several texts in one request.
         """
         self._scorer, self._begun, self._shield = scorer, begun, shield
-        self._vocabularies, self._k = vocabularies, k
+        self._vocabularies, self._k, self._at_once = vocabularies, k, at_once
         self._rows: dict[str, Distribution] = {}
         self._positions: dict[tuple[int, ...], _Places | None] = {}
         self._lock = threading.Lock()
@@ -153,7 +132,7 @@ class ShieldedCloud(Generic[P]):
     def _looked_at(self, key: tuple[int, ...], text: _Text | None) -> _Places | None:
         view = None if text is None else self._shield.view(text.text)
         found = None
-        if text is not None and view is not None and view.asks:
+        if text is not None and view is not None and view.asks and not _in_brackets(view):
             found = self._places(view, text)
         with self._lock:
             if key not in self._positions:
@@ -203,11 +182,24 @@ class ShieldedCloud(Generic[P]):
             missing = {each.text: each for each in places if each.text not in self._rows}
         if not missing:
             return
+        if not self._at_once:
+            self._ask_singly(sorted(missing.values(), key=lambda each: -len(each.text)), deadline)
+            return
         asked = [self._begun(each) for each in missing.values()]
         told = self._scorer.next_distributions(asked, self._k, deadline=deadline)
         with self._lock:
             for text, row in zip(missing, told, strict=True):
-                self._rows[text] = row
+                # The first answer stays: the target must not change while it is looked at.
+                self._rows.setdefault(text, row)
+
+    def _ask_singly(self, places: Sequence[ShieldedText], deadline: Deadline) -> None:
+        """Longest first: a beginning leaves only after the text that the shield has shown."""
+        for place in places:
+            (row,) = self._scorer.next_distributions(
+                (self._begun(place),), self._k, deadline=deadline
+            )
+            with self._lock:
+                self._rows.setdefault(place.text, row)
 
     def _row(self, places: _Places) -> Row:
         texts = tuple(each.text for each in places.texts)
@@ -238,74 +230,6 @@ class _Places:
     own: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """What the cloud said about one position. Implements `asking.CloudRow`.
-
-    Attributes:
-        texts: the places it was asked at, each a beginning of the next.
-        rows: what it said there.
-        vocabularies: both models'.
-        own: index of the place from which on the device's own tokens are between them.
-    """
-
-    texts: tuple[str, ...]
-    rows: tuple[Distribution, ...]
-    vocabularies: Vocabularies
-    own: int = 0
-
-    def __repr__(self) -> str:
-        return f"Row({len(self.rows)} places)"
-
-    def onto(self, device: Distribution) -> Listed:
-        """The cloud's mass on the device's candidates.
-
-        Raises:
-            CloudError: ids mean other tokens than they did: another model stands there now.
-        """
-        rows, hidden = zip(*map(_without_placeholders, self.rows), strict=True)
-        if self.vocabularies.same and len(rows) == 1:
-            _check_ids(device, self.rows[0])
-            listed = replace(align(device, rows[0], same_vocabulary=True), source=self.rows[0])
-        else:
-            listed = self._along(device, rows)
-        return _blended(listed, device, hidden[-1])
-
-    def _along(self, device: Distribution, rows: Sequence[Distribution]) -> Listed:
-        """Conditioned on the bytes since the first place."""
-        way = self._way(rows)
-        steps = [Step(self._between(a, b), rows[b]) for a, b in pairwise(way)]
-        return align(
-            device,
-            rows[0],
-            same_vocabulary=False,
-            pending=self._between(0, -1),
-            after=steps,
-            device_end=_special(device),
-            cloud_end=frozenset().union(*(_special(rows[at]) for at in way)),
-            spelling=self.vocabularies.spelling,
-            lacking=self.vocabularies.lacking,
-            drawn=[self._between(at, at + 1) for at in range(self.own, len(self.texts) - 1)],
-        )
-
-    def _between(self, a: int, b: int) -> bytes:
-        return self.texts[b][len(self.texts[a]) :].encode("utf-8", "replace")
-
-    def _way(self, rows: Sequence[Distribution]) -> list[int]:
-        """The most probable way from the first place to the last: indexes of places."""
-        best, came = [0.0] + [-np.inf] * (len(rows) - 1), [0] * len(rows)
-        for at, row in enumerate(rows[:-1]):
-            floor = max(min(row.rest, float(np.exp(row.logprobs.min()))), _NEXT_TO_NOTHING)
-            for to in range(at + 1, len(rows)):
-                value = best[at] + float(np.log(max(_mass(row, self._between(at, to)), floor)))
-                if value > best[to]:
-                    best[to], came[to] = value, at
-        way = [len(rows) - 1]
-        while way[-1]:
-            way.append(came[way[-1]])
-        return way[::-1]
-
-
 def _word_begins(text: str) -> int:
     """Where the last word of a text begins, its space included; 0 if there is one word only.
 
@@ -317,59 +241,6 @@ def _word_begins(text: str) -> int:
     return found
 
 
-def _mass(row: Distribution, token: bytes) -> float:
-    try:
-        return float(np.exp(row.logprobs[row.tokens.index(token)]))
-    except ValueError:
-        return 0.0
-
-
-def _check_ids(device: Distribution, row: Distribution) -> None:
-    """Special tokens are not compared: some servers tell them as text."""
-    mine = dict(zip(device.ids.tolist(), device.tokens, strict=True))
-    for each, token in zip(row.ids.tolist(), row.tokens, strict=True):
-        if token and mine.get(each, token) not in (token, b""):
-            raise CloudError("bad-reply", "the cloud's token ids have come to mean other tokens")
-
-
-def _special(row: Distribution) -> frozenset[int]:
-    """Tokens without bytes. Where text is expected, all of them say that it ends."""
-    return frozenset(
-        int(each) for each, token in zip(row.ids, row.tokens, strict=True) if not token
-    )
-
-
-def _without_placeholders(row: Distribution) -> tuple[Distribution, float]:
-    """The row on condition that no placeholder begins here, and the mass that says so.
-
-    An opening bracket in the cloud's mouth is no opinion about the text: it has seen brackets
-    stand for what it may not see. (Text that really has one here loses the cloud's opinion.)
-    """
-    hidden = np.array([token.lstrip().startswith(PLACEHOLDER_BEGINS) for token in row.tokens])
-    if not hidden.any() or hidden.all():
-        return row, float(hidden.all())
-    mass = float(np.exp(row.logprobs[hidden].astype(np.float64)).sum())
-    left = max(1.0 - mass, _NEXT_TO_NOTHING)
-    kept = Distribution(
-        row.ids[~hidden],
-        np.minimum(row.logprobs[~hidden] - np.float32(np.log(left)), np.float32(0.0)),
-        tuple(token for token, out in zip(row.tokens, hidden, strict=True) if not out),
-        min(1.0, row.rest / left),
-    )
-    return kept, min(mass, 1.0)
-
-
-def _blended(listed: Listed, device: Distribution, hidden: float) -> Listed:
-    """Give the mass of a placeholder to the device's own distribution.
-
-    The cloud says that something private comes next: only the device knows what.
-    """
-    if hidden <= 0.0:
-        return listed
-    kept = 1.0 - hidden
-    return replace(
-        listed,
-        mass=kept * listed.mass + hidden * np.exp(device.logprobs.astype(np.float64)),
-        outside=kept * listed.outside + hidden * device.rest,
-        unlisted=kept * listed.unlisted,
-    )
+def _in_brackets(view: View) -> bool:
+    """Whether the text ends after an opening bracket of its own: a placeholder's only partner."""
+    return view.released.text.rfind("[") > view.released.text.rfind(PLACEHOLDER_ENDS)

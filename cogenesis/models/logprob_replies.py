@@ -19,8 +19,13 @@ from cogenesis.models.reply_reader import ReplyReader
 from cogenesis.untrusted import clean
 from cogenesis.wire import Reply
 
-NEVER: Final = -1000.0
+NEVER: Final = -100.0
 """Servers write -9999 where they mean "not among the likely ones": not listed, then."""
+
+_LONGEST: Final = 256
+"""Bytes of a token. A longer one counts as unlisted: rows are kept, and no tokenizer has it."""
+
+_MAX_ID: Final = 2**31
 
 _ESCAPED: Final = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
 
@@ -63,13 +68,19 @@ def distribution(
         raise reader.fault(f"listed {len(entries)} tokens where {k} were asked for")
     if len({entry.id for entry in entries}) < len(entries):
         raise reader.fault("listed a token twice")
+    if any(not 0 <= entry.id < _MAX_ID for entry in entries):
+        raise reader.fault("listed a token whose number cannot be one")
     if any(not entry.logprob <= 0.001 for entry in entries):  # NaN is not, either
         raise reader.fault("answered with numbers that are no log-probabilities")
     kept = list(entries)
     if len(kept) > k and drafted is not None:
         kept = [entry for entry in kept if entry.id != drafted]
     kept = sorted(kept, key=lambda entry: (-entry.logprob, entry.id))[:k]
-    told = [(e.id, e.logprob, e.token) for e in kept if e.token is not None and e.logprob > NEVER]
+    told = [
+        (e.id, e.logprob, e.token)
+        for e in kept
+        if e.token is not None and len(e.token) <= _LONGEST and e.logprob > NEVER
+    ]
     try:
         return Distribution.of(
             [each[0] for each in told], [each[1] for each in told], [each[2] for each in told]

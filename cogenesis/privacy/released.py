@@ -246,7 +246,7 @@ class ShieldedText(Released):
     """The text written so far as the shield shows it to the cloud; only `privacy.shield` mints it.
 
     Every private span in it is a typed placeholder, and it ends before anything that could
-    still become private.
+    still become private; or it is a beginning of such a text.
     """
 
     __slots__ = ()
@@ -254,7 +254,7 @@ class ShieldedText(Released):
     def beginning(self, end: int) -> ShieldedText:
         """Its first `end` characters: they say nothing that the whole does not say.
 
-        It is for a request that also holds the whole, or one that left before.
+        It is for a request that also holds the whole, or for one that follows it.
         """
         if not 0 <= end <= len(self.text):
             raise EgressError("a beginning of a text is no longer than the text")

@@ -1,0 +1,1 @@
+"""Measurements with recorded results; each file says how it is run."""
