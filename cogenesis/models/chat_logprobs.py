@@ -80,7 +80,7 @@ class ChatDialect:
             raise reader.fault(f"answered with {len(rows)} distributions instead of one")
         row = reader.mapping(rows[0], "logprobs.content[0]")
         listed = reader.items(row.get("top_logprobs"), "top_logprobs")
-        entries = [self._entry(each, reader) for each in listed]
+        entries = [self._entry(each, at, reader) for at, each in enumerate(listed)]
         return Answer((distribution(reader, entries, k),), tokens_from_cache(reply))
 
     def tokenize_body(self, text: Text[Released]) -> None:
@@ -95,10 +95,12 @@ class ChatDialect:
         """The server fills it in by itself."""
         return
 
-    def _entry(self, told: object, reader: ReplyReader) -> Entry:
+    def _entry(self, told: object, at: int, reader: ReplyReader) -> Entry:
         row = reader.mapping(told, "top_logprobs[]")
         name = reader.text(row.get("token"), "token")
         logprob = reader.number(row.get("logprob"), "logprob")
+        if not name:  # vLLM tells special tokens without a name: different ones, all the same
+            return Entry(self._names.entry(f"\0{at}", logprob).id, logprob, b"")
         if row.get("bytes") is None:
             return self._names.entry(name, logprob)
         token = listed_bytes(reader, row["bytes"])

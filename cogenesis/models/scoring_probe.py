@@ -7,7 +7,7 @@ fixed public text, through the egress, and is used only if
 * K entries come back, no token twice (K from a short list of values);
 * they are the same at temperatures 0 and 1. Requests are sent at 0; 1 is the other value
   at which SGLang leaves log-probabilities alone, and where post-sampling values would differ;
-* a repeated prompt comes from the cache, where the server tells;
+* a repeated prompt comes from the cache, where the server tells (not asked of chats);
 * a chat goes on with what the assistant has begun;
 * a draft scored in one request agrees with the same positions asked one by one.
 
@@ -53,9 +53,10 @@ _STORY: Final = public(
 _NEXT: Final = (public(" Spain"), public(", and"), public(" Lisbon"))
 _TASK: Final = public("Count from 1 to 9, with a comma after each number.")
 _BEGUN: Final = public("1, 2, 3, 4, 5, 6,")
+_SPACE: Final = public(" ")
 
 PROBE_TEXTS: Final = frozenset(
-    {_TASK.text, _BEGUN.text}
+    {_TASK.text, _BEGUN.text, _BEGUN.text + _SPACE.text}
     | {"".join(part.text for part in (_STORY, *_NEXT[:count])) for count in range(len(_NEXT) + 1)}
 )
 """Every text that a probe sends, whole: the same for everybody, and the only one with places."""
@@ -80,15 +81,31 @@ def find_scoring(asking: Asking, deadline: Deadline | None = None) -> Scoring:
     ids = _ids(asking, deadline)
     trial = _Trial(asking, k, _drafts(asking, ids), failed, deadline)
     ways: list[Way] = [way for way in asking.dialect.ways if trial.passes(way)]
-    caches = None if base.cached is None else True
+    caches = True if base.cached else None
     return Scoring(tuple(ways), k, caches, ids is not None, tuple(failed))
 
 
 def _prefixes(asking: Asking) -> list[Prefix]:
     if asking.dialect.chat:
-        messages: tuple[Message[Released], ...] = (Message("user", (_TASK,)),)
-        return [Turns(messages, Text((_BEGUN,)))]
+        return [_counting(_BEGUN)]
     return [Text((_STORY, *_NEXT[:count])) for count in range(len(_NEXT) + 1)]
+
+
+def _counting(*begun: Released) -> Turns:
+    return Turns((Message("user", (_TASK,)),), Text(begun))
+
+
+def _goes_on(asking: Asking, k: int, first: Distribution, deadline: Deadline | None) -> bool:
+    """Whether the assistant's own counting is gone on with: " 7", or " " and then "7"."""
+    likely = _likely(first)
+    if likely == b" ":  # a tokenizer that keeps digits apart
+        prefix = (_counting(_BEGUN, _SPACE),)
+        likely = _likely(_only(asking.ask(prefix, k, "single", deadline=deadline)))
+    return likely.strip().startswith(b"7")
+
+
+def _likely(one: Distribution) -> bytes:
+    return one.tokens[int(one.logprobs.argmax())]
 
 
 def _largest_k(asking: Asking, deadline: Deadline | None) -> tuple[int, Distribution]:
@@ -115,11 +132,11 @@ def _basic_faults(
     again = asking.ask(prefix, k, "single", temperature=1.0, deadline=deadline)
     if first.total_variation(_only(again)) > NOISE:
         failed.append("log-probabilities move with the temperature: they are not the model's")
-    if again.cached == 0:
+    if asking.dialect.chat:  # these turns are shorter than a block, so no cache would show
+        if not _goes_on(asking, k, first, deadline):
+            failed.append("it does not go on with what the assistant has begun")
+    elif again.cached == 0:
         failed.append("a repeated prompt did not come from the cache: each token would cost it all")
-    likely = first.tokens[int(first.logprobs.argmax())]
-    if asking.dialect.chat and not likely.strip().startswith(b"7"):
-        failed.append("it does not go on with what the assistant has begun")
     return again
 
 

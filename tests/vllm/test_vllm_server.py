@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def test_as_a_chat_server_it_goes_on_with_a_turn(vllm: Vllm, tmp_path: Path) -> 
 def test_a_text_is_written_with_it(cloud: CloudConnection) -> None:
     device = WithVocabulary()
     tokens = DeviceTokens(device)
-    link = connect(cloud, GENERAL, tokens, Deadline(300))
+    link = replace(connect(cloud, GENERAL, tokens, Deadline(300)), deadline_s=60.0)
     assert not link.same_vocabulary
     prompt = device.encode_text("Write a letter\n")
     texts = []

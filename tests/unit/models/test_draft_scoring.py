@@ -181,7 +181,7 @@ def test_a_server_that_fails_the_probe_is_left_sketch_mode(
     assert caught.value.reason == "bad-request"
 
 
-@each_dialect
+@pytest.mark.parametrize("name", [name for name in DIALECTS if name != "chat"])
 def test_a_server_without_a_cache_is_not_used(name: str) -> None:
     found = probed(name, cached=0)
     assert found.ways == ()
@@ -206,6 +206,46 @@ def test_a_chat_that_begins_a_new_turn_is_not_used() -> None:
 
     found = probed("chat", change=new_turn)
     assert found.failed == ("it does not go on with what the assistant has begun",)
+
+
+def test_a_chat_is_too_short_for_its_cache_to_show() -> None:
+    """As vLLM on a processor: its blocks have 128 tokens."""
+    found = probed("chat", cached=0)
+    assert (found.ways, found.caches, found.failed) == (("single",), None, ())
+
+
+@pytest.mark.parametrize(("after", "used"), [("7", True), ("1", False)])
+def test_a_chat_whose_tokenizer_keeps_digits_apart_goes_on_by_a_space(
+    after: str, used: bool
+) -> None:
+    """As SmolLM2 in vLLM: " ", then "7"."""
+
+    def apart(path: str, body: dict[str, Any], reply: Any) -> Any:
+        written = body["messages"][-1]["content"]
+        likely = after if written.endswith(" ") else " "
+        for choice in reply["choices"]:
+            row = choice["logprobs"]["content"][0]["top_logprobs"]
+            row[:] = [each for each in row if each["token"] != likely]
+            row[0] = {"token": likely, "bytes": [*likely.encode()], "logprob": -0.01}
+            for each in row[1:]:
+                each["logprob"] -= 9.0
+        return reply
+
+    found = probed("chat", change=apart)
+    assert bool(found.ways) == used
+
+
+def test_a_chat_may_list_several_special_tokens_without_a_name() -> None:
+    """As vLLM does, whose different ones are all called ""."""
+
+    def special(path: str, body: dict[str, Any], reply: Any) -> Any:
+        for choice in reply["choices"]:
+            row = choice["logprobs"]["content"][0]["top_logprobs"]
+            for each in row[-2:]:
+                each.update(token="", bytes=[])
+        return reply
+
+    assert probed("chat", change=special).ways == ("single",)
 
 
 def test_a_server_that_tells_no_ids_is_asked_by_text() -> None:
