@@ -109,6 +109,7 @@ class Request:
         self.deadline = deadline
         self.done = threading.Event()
         self.finished = False
+        self.seconds: float | None = None
 
     @classmethod
     def refused(cls, first: int, size: int, reason: str) -> Request:
@@ -265,6 +266,7 @@ class Asking:
         return request
 
     def _run(self, request: Request, generated: TokenIds, draft: TokenIds) -> None:
+        started = time.perf_counter()
         failure: str | None = None
         try:
             request.rows = self._cloud.score(generated, draft, request.deadline)
@@ -280,6 +282,7 @@ class Asking:
             failure = "not-released"
         except Exception:  # noqa: BLE001  (whatever breaks here must not cost the text)
             failure = "fault"
+        request.seconds = time.perf_counter() - started
         if failure is not None:
             request.failure = failure
         request.done.set()

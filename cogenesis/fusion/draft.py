@@ -8,6 +8,7 @@ they are sent and answered, and which are lost changes the speed only.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -222,8 +223,12 @@ class _Run:
             self._finish(self._blocks.popleft())
 
     def _finish(self, block: Request) -> None:
-        if self._asking is not None:
-            self._asking.finish(block)
+        if self._asking is None or block.finished:
+            return
+        asked = sum(row is not None for row in block.rows)
+        if asked and block.failure is None and block.seconds is not None and block.done.is_set():
+            self._pace.answered(asked, block.seconds)
+        self._asking.finish(block)
 
     # --- asking -------------------------------------------------------------------------
 
@@ -295,9 +300,11 @@ class _Run:
     def _draft(self) -> None:
         parts, step = self._parts, self._tip
         before = self._before(step)
+        started = time.perf_counter()
         device = parts.device.next_distribution(
             TokenIds((*self._prompt.ids, *before)), parts.target.k
         )
+        self._pace.drafted(time.perf_counter() - started)
         self._tally.device_calls += 1
         held = self._asking is None or self._held()
         asks = not held and parts.target.schedule.asks(step, device)

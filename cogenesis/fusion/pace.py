@@ -6,9 +6,11 @@ what counts is not how many positions wait, but how much *doubt*: how many wrong
 expected among them. The shared noise tells much about it (see `sureness`). Doubts are learnt
 from what was judged; a pace also knows how many requests it has made.
 
-Clocks play no part, yet the round trip does: while answers are on their way, their own
+The round trip plays its part without a clock: while answers are on their way, their own
 positions may be wrong, and what comes after them is less worth asking about. So a far cloud
-gets fewer requests for each drafted token and longer drafts, a near one the contrary.
+gets fewer requests for each drafted token and longer drafts, a near one the contrary. Clocks
+tell one case apart: a near cloud that scores one position after the other, where blocks win
+nothing. There each position is asked about when its turn comes, as in lockstep.
 """
 
 from __future__ import annotations
@@ -42,6 +44,17 @@ Simulated with recorded texts: half of it takes 0.4 requests a token for 2 % mor
 
 _DEAREST: Final = 3.0
 """The price rises to so many times itself at most: the text must go on."""
+
+_NEAR_PRICE: Final = 0.05
+"""Where a block wins nothing: nearly every position is doubtful enough."""
+
+_NEAR: Final = 1.5
+_ONE_BY_ONE: Final = 0.3
+"""Of the device's time for a token: one position is answered in so much, each further adds so
+much. Then the cloud keeps step with the device, and a block keeps the device waiting."""
+
+_ANSWERS: Final = 6
+"""Answers that are needed to tell."""
 
 _EDGES: Final = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 _WRONG: Final = (0.45, 0.35, 0.16, 0.08, 0.04, 0.02, 0.015)
@@ -111,6 +124,12 @@ class Pacer:
     def judged(self, sure: float, accepted: bool) -> None:
         """A draft of this sureness was compared with the target."""
 
+    def drafted(self, seconds: float) -> None:
+        """The device took this long for one token."""
+
+    def answered(self, positions: int, seconds: float) -> None:
+        """A request about so many positions took this long."""
+
 
 class Pace(Pacer):
     """Asks when the doubt that waits is worth a request. It learns while it is used."""
@@ -123,6 +142,8 @@ class Pace(Pacer):
         # As if 50 tokens had been written within the budget.
         self._tokens, self._requests = 50.0, 50.0 * requests_a_token
         self._compared, self._rejected = 10.0, 1.2
+        self._token_s: float | None = None
+        self._line = _Line()
 
     @property
     def acceptance(self) -> float:
@@ -144,7 +165,7 @@ class Pace(Pacer):
         return undecided < LONGEST and unasked < self.size
 
     def asked(self) -> None:
-        self._requests += 1.0
+        self._requests += not self.keeps_step
 
     def decided(self) -> None:
         self._tokens = _FADE * self._tokens + 1.0
@@ -157,9 +178,26 @@ class Pace(Pacer):
         self._compared = _FADE * self._compared + 1.0
         self._rejected = _FADE * self._rejected + (not accepted)
 
+    def drafted(self, seconds: float) -> None:
+        old = self._token_s
+        self._token_s = seconds if old is None else old + 0.1 * (seconds - old)
+
+    def answered(self, positions: int, seconds: float) -> None:
+        self._line.add(positions, seconds)
+
+    @property
+    def keeps_step(self) -> bool:
+        """Whether the cloud is near and scores one position after the other."""
+        if self._token_s is None or self._line.points < _ANSWERS:
+            return False
+        first, further = self._line.first_and_further()
+        return first <= _NEAR * self._token_s and further >= _ONE_BY_ONE * self._token_s
+
     @property
     def price(self) -> float:
         """The doubt that a request is worth; more where requests were made too often."""
+        if self.keeps_step:
+            return _NEAR_PRICE
         over = self._requests / self._tokens / self._budget
         return _PRICE * min(max(1.0, over) ** 2, _DEAREST)
 
@@ -173,3 +211,28 @@ class Pace(Pacer):
         for doubt in waiting:
             right *= 1.0 - doubt
         return before - right
+
+
+class _Line:
+    """Least squares with fading memory: seconds = first + further·(positions - 1)."""
+
+    def __init__(self) -> None:
+        self.points = 0
+        self._n = self._x = self._y = self._xx = self._xy = 0.0
+
+    def add(self, positions: int, seconds: float) -> None:
+        x = positions - 1.0
+        self.points += 1
+        self._n = _FADE * self._n + 1.0
+        self._x = _FADE * self._x + x
+        self._y = _FADE * self._y + seconds
+        self._xx = _FADE * self._xx + x * x
+        self._xy = _FADE * self._xy + x * seconds
+
+    def first_and_further(self) -> tuple[float, float]:
+        """Seconds for one position, and for each further one; neither is negative."""
+        mean_x, mean_y = self._x / self._n, self._y / self._n
+        spread = self._xx / self._n - mean_x**2
+        slope = 0.0 if spread < 1e-3 else (self._xy / self._n - mean_x * mean_y) / spread
+        slope = max(slope, 0.0)
+        return max(0.0, mean_y - slope * mean_x), slope

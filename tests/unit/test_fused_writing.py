@@ -331,11 +331,16 @@ def test_a_bug_while_connecting_is_an_error_of_the_cloud() -> None:
 SAMPLING = Sampling(temperature=0.7, top_p=1.0, max_tokens=20, seed=3)
 
 
+def patient(link: CloudLink) -> CloudLink:
+    """A busy machine is no late cloud."""
+    return replace(link, deadline_s=20.0)
+
+
 def writing(
     cloud: CloudConnection, settings: FusionSettings, device: ScriptedModel
 ) -> FusedWriting:
     tokens = DeviceTokens(device)
-    link = connect(cloud, GENERAL, tokens, Deadline(20))
+    link = patient(connect(cloud, GENERAL, tokens, Deadline(20)))
     return FusedWriting(tokens, link, Shield(LEXICON, GENERAL), settings)
 
 
@@ -415,7 +420,7 @@ def test_what_is_learnt_of_a_dead_cloud_is_known_to_the_next_text() -> None:
     prompt = device.encode_text("Write a letter\n")
     with connected(cloud) as (connection, server, _):
         tokens = DeviceTokens(device)
-        link = connect(connection, GENERAL, tokens, Deadline(20))
+        link = patient(connect(connection, GENERAL, tokens, Deadline(20)))
         shield = Shield(LEXICON, GENERAL)
         one = FusedWriting(tokens, link, shield, FusionSettings())
         habits = one._habits

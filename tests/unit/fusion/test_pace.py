@@ -108,6 +108,39 @@ def test_asking_becomes_dearer_when_it_was_too_often_and_cheap_again() -> None:
     assert pace.price == usual
 
 
+def timed(first_s: float, further_s: float, sizes: tuple[int, ...] = (1, 4, 2, 6, 3, 5)) -> Pace:
+    pace = Pace()
+    for size in sizes:
+        pace.drafted(TOKEN_S)
+        pace.answered(size, first_s + further_s * (size - 1))
+    return pace
+
+
+def test_a_near_cloud_that_scores_one_by_one_is_asked_position_by_position() -> None:
+    pace = timed(0.022, 0.013)
+    assert pace.keeps_step
+    assert pace.asks_now([], [pace.doubt()], busy=0)
+    for _ in range(60):  # those requests are no reason to ask less where it is far
+        pace.asked()
+        pace.decided()
+    for _ in range(20):
+        pace.answered(4, 0.2)
+    assert not pace.keeps_step
+    assert pace.price == Pace().price
+
+
+@pytest.mark.parametrize(("first_s", "further_s"), [(0.022, 0.0), (0.072, 0.013), (0.022, 0.002)])
+def test_a_far_cloud_and_one_that_scores_blocks_at_once_are_not(
+    first_s: float, further_s: float
+) -> None:
+    assert not timed(first_s, further_s).keeps_step
+
+
+def test_a_few_answers_or_none_of_another_size_tell_nothing() -> None:
+    assert not timed(0.022, 0.013, (1, 4, 2)).keeps_step
+    assert not timed(0.022, 0.013, (1,) * 9).keeps_step
+
+
 def test_a_fixed_plan_asks_by_numbers_alone() -> None:
     pace = Pacer(4, flying=2, first=2)
     assert not pace.asks_now([], [0.9], busy=0)
