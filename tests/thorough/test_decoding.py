@@ -260,7 +260,7 @@ def test_drafts_of_length_one_are_lockstep() -> None:
 
 
 def test_blocks_save_round_trips_and_discarded_requests_count() -> None:
-    cloud = SameVocabularyCloud(CLOUD, wait=lambda call: 0.003)
+    cloud = SameVocabularyCloud(CLOUD, wait=lambda call: 0.02)
     tokens, tally = drafting(cloud, size=4, flying=3)
     assert tally.rejected > 0
     assert tally.discarded > 0
