@@ -427,14 +427,13 @@ def test_what_is_learnt_of_a_dead_cloud_is_known_to_the_next_text() -> None:
         habits.breaker = Breaker(failures=2, wait_s=60.0)
         cloud.fault = lambda handler, reply: handler.send_json({}, 500)
         longer = replace(SAMPLING, max_tokens=80)  # more than is drafted before it is known
-        assert {token.fallback for token in one.tokens(prompt, longer)} == {
-            "server-error",
-            "paused",
-        }
+        # None: nothing may be asked there, and the shield knew it in time.
+        reasons = {token.fallback for token in one.tokens(prompt, longer)} - {None}
+        assert reasons == {"server-error", "paused"}
         asked = len(server.asked)
         other = FusedWriting(tokens, link, shield, FusionSettings(), habits)
         later = list(other.tokens(prompt, SAMPLING))
-        assert {token.fallback for token in later} == {"paused"}
+        assert {token.fallback for token in later} - {None} == {"paused"}
         assert len(server.asked) == asked
 
 
