@@ -53,8 +53,10 @@ def test_every_decoding_at_every_distance_has_a_row_of_the_form(rows: Rows) -> N
     ]
     for row in rows.values():
         assert row.keys() >= FORM
-        assert 0.1 < row["tokens_per_s"] < 1000
-        assert 0.1 < row["replayed_tokens_per_s"] < 1000
+        # So few tokens may all come with one block, after the first in no time.
+        assert row["tokens_per_s"] > 0.1
+        assert row["replayed_tokens_per_s"] > 0.1
+        assert 0.1 < row["tokens_per_s_from_start"] < 1000
         assert 2 <= row["tokens"] <= TOKENS
 
 
