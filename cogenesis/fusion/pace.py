@@ -9,12 +9,14 @@ from what was judged; a pace also knows how many requests it has made.
 The round trip plays its part without a clock: while answers are on their way, their own
 positions may be wrong, and what comes after them is less worth asking about. So a far cloud
 gets fewer requests for each drafted token and longer drafts, a near one the contrary. Clocks
-tell one case apart: a near cloud that scores one position after the other, where blocks win
-nothing. There each position is asked about when its turn comes, as in lockstep.
+tell one case apart: a near cloud that answers while the device computes, or that scores one
+position after the other. Blocks win nothing there: each position is asked about when its turn
+comes, as in lockstep.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections.abc import Sequence
 from typing import Final
@@ -45,13 +47,15 @@ Simulated with recorded texts: half of it takes 0.4 requests a token for 2 % mor
 _DEAREST: Final = 3.0
 """The price rises to so many times itself at most: the text must go on."""
 
-_NEAR_PRICE: Final = 0.05
-"""Where a block wins nothing: nearly every position is doubtful enough."""
+_NEAR_PRICE: Final = 1e-6
+"""Where a block wins nothing: every position that is asked about at all is doubtful enough."""
 
-_NEAR: Final = 1.5
+_BESIDE: Final = 1.2
+_NEAR: Final = 2.0
 _ONE_BY_ONE: Final = 0.3
-"""Of the device's time for a token: one position is answered in so much, each further adds so
-much. Then the cloud keeps step with the device, and a block keeps the device waiting."""
+"""Of the device's time for a token. One position is answered within the first: to wait for it
+costs less than a wrong draft, and decoding becomes lockstep. Or within the second, and each
+further position adds at least the third: then a block keeps the device waiting."""
 
 _ANSWERS: Final = 6
 """Answers that are needed to tell."""
@@ -162,6 +166,8 @@ class Pace(Pacer):
         return len(waiting) > self.size or self._found(unanswered, waiting) >= self.price
 
     def drafts_on(self, undecided: int, unasked: int) -> bool:
+        if self._beside:
+            return undecided == 0
         return undecided < LONGEST and unasked < self.size
 
     def asked(self) -> None:
@@ -187,11 +193,21 @@ class Pace(Pacer):
 
     @property
     def keeps_step(self) -> bool:
-        """Whether the cloud is near and scores one position after the other."""
-        if self._token_s is None or self._line.points < _ANSWERS:
-            return False
+        """Whether the cloud is so near that blocks win nothing."""
+        first, further = self._times()
+        return first <= _BESIDE or (first <= _NEAR and further >= _ONE_BY_ONE)
+
+    @property
+    def _beside(self) -> bool:
+        """Whether an answer comes about when the device has its next token, or before."""
+        return self._times()[0] <= _BESIDE
+
+    def _times(self) -> tuple[float, float]:
+        """As `_Line.first_and_further`, in device tokens; infinite until that is known."""
+        if not self._token_s or self._line.points < _ANSWERS:
+            return math.inf, math.inf
         first, further = self._line.first_and_further()
-        return first <= _NEAR * self._token_s and further >= _ONE_BY_ONE * self._token_s
+        return first / self._token_s, further / self._token_s
 
     @property
     def price(self) -> float:

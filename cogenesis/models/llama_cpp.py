@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import time
 import weakref
@@ -40,6 +41,8 @@ DEFAULT_WINDOW: Final = 4096
 _SOCKET: Final = "s.sock"  # llama.cpp takes an address for a socket by this ending
 _MAX_SOCKET_PATH: Final = 100
 """Bytes. The kernel's limit is 108 on Linux and 104 on macOS, with the closing NUL."""
+
+_NO_FLASH: Final = 0  # LLAMA_FLASH_ATTN_TYPE_DISABLED
 
 _FIXED: Final = public("The quick brown fox jumps over the lazy dog.")
 _FIXED_PROMPT: Final[Prompt[DeviceText]] = Prompt(
@@ -219,6 +222,11 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
     # Models with a sliding window (Gemma) otherwise read the whole prompt again whenever a
     # prefix is not just the last one grown; costs memory for their skipped positions.
     params.swa_full = True
+    if sys.platform != "darwin":
+        # On a processor (Macs use their GPU) llama.cpp's fused attention takes 20 % longer for
+        # a token after 1,000 others, 45 % after 3,500, and saves 10 to 20 % of their reading.
+        params.flash_attn_type = _NO_FLASH
+        params.n_ubatch = 128  # larger ones take more memory without it, and read no faster
     params.warmup = False  # `_start` does it
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads

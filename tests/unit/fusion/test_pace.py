@@ -129,16 +129,26 @@ def test_a_near_cloud_that_scores_one_by_one_is_asked_position_by_position() -> 
     assert pace.price == Pace().price
 
 
-@pytest.mark.parametrize(("first_s", "further_s"), [(0.022, 0.0), (0.072, 0.013), (0.022, 0.002)])
-def test_a_far_cloud_and_one_that_scores_blocks_at_once_are_not(
+@pytest.mark.parametrize("further_s", [0.0, 0.013])
+def test_where_the_answer_comes_with_the_devices_token_it_is_lockstep(further_s: float) -> None:
+    pace = timed(TOKEN_S, further_s)
+    assert pace.asks_now([], [pace.doubt(9.0)], busy=0)
+    assert pace.drafts_on(0, 0)
+    assert not pace.drafts_on(1, 0)
+
+
+@pytest.mark.parametrize(("first_s", "further_s"), [(1.4, 0.0), (1.4, 0.1), (2.5, 0.7), (5.0, 0.8)])
+def test_a_far_cloud_and_one_that_scores_blocks_at_once_get_blocks(
     first_s: float, further_s: float
 ) -> None:
-    assert not timed(first_s, further_s).keeps_step
+    pace = timed(first_s * TOKEN_S, further_s * TOKEN_S)
+    assert not pace.keeps_step
+    assert pace.drafts_on(1, 0)
 
 
 def test_a_few_answers_or_none_of_another_size_tell_nothing() -> None:
     assert not timed(0.022, 0.013, (1, 4, 2)).keeps_step
-    assert not timed(0.022, 0.013, (1,) * 9).keeps_step
+    assert not timed(1.5 * TOKEN_S, 0.9 * TOKEN_S, (1,) * 9).keeps_step
 
 
 def test_a_fixed_plan_asks_by_numbers_alone() -> None:
