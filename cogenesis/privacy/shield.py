@@ -49,6 +49,7 @@ from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.normal import Word, words
 from cogenesis.privacy.released import _MINT, GeneralInstruction, ShieldedText
 from cogenesis.privacy.shield_beginnings import Beginnings
+from cogenesis.privacy.shield_check import check_view
 from cogenesis.privacy.shield_spans import WINDOW, PrivateWords
 from cogenesis.privacy.shield_view import PLAIN, Shown, View, Writing, hidden_character
 
@@ -125,7 +126,7 @@ class Shield:
         out = fold.written(text).copy()
         out.write(text, found, shown, len(shown))
         out.plain(text, end)
-        return View(
+        view = View(
             released=ShieldedText(out.text(), _MINT),
             asks=asks,
             spans=tuple(out.spans),
@@ -133,6 +134,8 @@ class Shield:
             real_chars=end,
             pieces=tuple(out.pieces),
         )
+        check_view(view, text, found, shown)
+        return view
 
     def _with_last_word(self, text: str, found: Sequence[Word]) -> list[Shown] | None:
         """What all words are shown as where letters may follow the last; None: held back."""
