@@ -11,6 +11,7 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.cloud import cloud
+from cogenesis.cli.crash import keep_crashes_private, shown
 from cogenesis.cli.demo import demo
 from cogenesis.cli.evaluate import evaluate_app
 from cogenesis.cli.ledger import ledger_app
@@ -57,6 +58,7 @@ def main() -> NoReturn:
     Anything else ends in a traceback of code lines without values: Python's own shows no
     local variables, and the message is cut off, since it may quote private text.
     """
+    keep_crashes_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # clean up first
     if sys.stdout is None:
         sys.exit("error: standard output is closed: there is no place for the text")
@@ -78,16 +80,6 @@ def main() -> NoReturn:
         sys.stderr.write(f"error: cannot read or write: {error.strerror}\n")
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  (the last line of defence against leaks)
-        sys.stderr.write(_shown(error))
+        sys.stderr.write(shown(error, error.__traceback__))
         sys.exit(1)
     sys.exit(0)
-
-
-def _shown(error: BaseException) -> str:
-    import traceback
-
-    lines = traceback.format_tb(error.__traceback__)
-    return (
-        "".join(lines) + f"{type(error).__name__} (its message is hidden, it may hold private "
-        "text)\nThis is a fault of CoGenesis: please report it with the lines above.\n"
-    )
