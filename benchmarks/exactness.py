@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import sys
@@ -113,7 +114,7 @@ class Pair:
         """The same text by each way of decoding."""
         link = connect(self._cloud, prompt.general, self._tokens, Deadline(PATIENT_S))
         sampling = Sampling(temperature=temperature, top_p=1.0, max_tokens=max_tokens, seed=seed)
-        how = Decoding(seed=seed, max_tokens=max_tokens, deadline_s=PATIENT_S)
+        how = Decoding(seed=seed, max_tokens=max_tokens, deadline_s=PATIENT_S, patience_s=math.inf)
         self._device.next_distribution(prompt.ids, 1)
         found = {}
         for name in ("lockstep", "draft-and-verify", "fixed drafts"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
@@ -180,6 +181,7 @@ class RealStage:
             seed=self._settings.seed,
             max_tokens=self._settings.max_tokens,
             deadline_s=link.deadline_s,
+            patience_s=math.inf,
         )
         if decoding == "device-only":
             return Lockstep(self._device, None, target, how)

@@ -24,6 +24,9 @@ from cogenesis.wire import Deadline
 FAILURES: Final = 3
 """So many failures in a row open the circuit breaker."""
 
+PATIENCE_S: Final = 120.0
+"""So long one text waits for the cloud in all: 400 tokens at 0.3 s, asked for one by one."""
+
 FIRST_WAIT_S: Final = 2.0
 LONGEST_WAIT_S: Final = 60.0
 LONGEST_WISH_S: Final = 900.0
@@ -126,10 +129,9 @@ class Request:
 
     def settled(self) -> bool:
         """Whether it is known how it went. Once given up as too late it stays a failure."""
-        if not self.done.is_set() and self.deadline.passed():
+        if self.failure is None and not self.done.is_set() and self.deadline.passed():
             self.failure = "timeout"
-            return True
-        return self.done.is_set()
+        return self.failure is not None or self.done.is_set()
 
 
 class Breaker:
@@ -176,14 +178,29 @@ class Breaker:
 
 
 class Asking:
-    """Sends requests, counts them, and knows when to leave the cloud alone.
+    """Sends requests, counts them, and knows when to leave the cloud alone. One for each text.
 
-    Attributes:
-        paused: whether the cloud is left alone for now, so that asking costs no time.
+    A cloud that answers each time just before its deadline never fails. So the waits of one
+    text have a sum, too: once it is used up, the device goes on alone to the end.
     """
 
-    def __init__(self, cloud: CloudView, deadline_s: float, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self,
+        cloud: CloudView,
+        deadline_s: float,
+        breaker: Breaker | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            cloud: is asked.
+            deadline_s: seconds that one request may take.
+            breaker: kept from text to text, so that a dead cloud stays known.
+            patience_s: seconds that this text may wait in all.
+        """
         self._cloud, self._deadline_s = cloud, deadline_s
+        self._patience_s = patience_s
         self._breaker = breaker if breaker is not None else Breaker()
         self._arrived = threading.Event()
         self._running: list[Request] = []
@@ -199,7 +216,8 @@ class Asking:
 
     @property
     def paused(self) -> bool:
-        return self._breaker.state != "closed"
+        """Whether the cloud is left alone for now, so that asking costs no time."""
+        return self._breaker.state != "closed" or self._patience_s <= 0.0
 
     def look(self, generated: Sequence[int]) -> Look:
         """Find out beside the text whether the cloud may be asked after `generated`."""
@@ -210,14 +228,20 @@ class Asking:
 
     def send(self, first: int, generated: Sequence[int], draft: Sequence[int]) -> Request:
         """Ask about `len(draft) + 1` positions from `first` on, or refuse at once."""
+        if self._patience_s <= 0.0:
+            return Request.refused(first, len(draft) + 1, "slow")
         if not self._reachable(first, generated):
             return Request.refused(first, len(draft) + 1, "paused")
         return self._start(first, generated, draft)
 
     def wait(self, request: Request) -> None:
-        """Until any request is done, or this one's deadline has passed."""
+        """Until any request is done, this one's deadline has passed, or patience is at an end."""
         if not request.settled():
-            self._arrived.wait(request.deadline.remaining())
+            begun = time.monotonic()
+            self._arrived.wait(min(request.deadline.remaining(), self._patience_s))
+            self._patience_s -= time.monotonic() - begun
+            if self._patience_s <= 0.0 and not request.settled():
+                request.failure = "slow"
         self._arrived.clear()
 
     def finish(self, request: Request) -> None:
@@ -233,7 +257,7 @@ class Asking:
         if failure is None:
             if done and request not in self._unsent:
                 self._breaker.succeeded()
-        elif failure != "paused":
+        elif failure not in {"paused", "slow"}:
             self._breaker.failed(request.retry_after_s)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
 from cogenesis.errors import InputError
+from cogenesis.fusion.asking import PATIENCE_S, Asking, Breaker, CloudView
 from cogenesis.fusion.target import Shaped, Source
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
@@ -41,6 +42,8 @@ class Decoding:
             they are not part of it.
         stops: strings that end the text; neither they nor what follows is part of it.
         deadline_s: seconds that one request to the cloud may take.
+        patience_s: seconds that the text may wait for the cloud in all; then the device goes on
+            alone.
     """
 
     seed: int = 0
@@ -48,6 +51,7 @@ class Decoding:
     ends: frozenset[int] = frozenset()
     stops: tuple[str, ...] = field(default=(), repr=False)
     deadline_s: float = BLOCK_DEADLINE_S
+    patience_s: float = PATIENCE_S
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -56,6 +60,14 @@ class Decoding:
             raise InputError("a stop string has at least one character")
         if not self.deadline_s > 0.0:
             raise InputError("deadline_s is a number of seconds above 0")
+        if not self.patience_s > 0.0:
+            raise InputError("patience_s is a number of seconds above 0")
+
+    def asking(self, cloud: CloudView | None, breaker: Breaker) -> Asking | None:
+        """Asks the cloud for one text within these limits."""
+        if cloud is None:
+            return None
+        return Asking(cloud, self.deadline_s, breaker, self.patience_s)
 
     def ended_by(self, token_id: int, data: bytes) -> bool:
         """Whether this token is the end of the text: nothing a person reads is without bytes."""
@@ -73,9 +85,10 @@ class FusedToken:
         weight: the device model's weight, from 0 to 1.
         source: who decided it, see `Shaped.source`.
         fallback: one word if the cloud should have been asked and the device was alone: a
-            `CloudError.reason`, or `paused` (the circuit breaker is open), `not-released` or
-            `ledger` (the request may not leave), `fault` (an error in this program). None
-            otherwise, also where nothing may be asked or the schedule does not ask.
+            `CloudError.reason`, or `paused` (the circuit breaker is open), `slow` (the text has
+            waited for the cloud long enough), `not-released` or `ledger` (the request may not
+            leave), `fault` (an error in this program). None otherwise, also where nothing may
+            be asked or the schedule does not ask.
     """
 
     id: int = field(repr=False)

@@ -103,9 +103,7 @@ class _Run:
     ) -> None:
         self._parts, self._prompt, self._pace, self._tally = parts, prompt, pace, tally
         self._emission = Emission(parts.decoding)
-        self._asking = (
-            None if parts.cloud is None else Asking(parts.cloud, parts.decoding.deadline_s, breaker)
-        )
+        self._asking = parts.decoding.asking(parts.cloud, breaker)
         self._text: list[int] = []
         self._chain: deque[_Drafted] = deque()
         self._blocks: deque[Request] = deque()

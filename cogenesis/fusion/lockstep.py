@@ -50,11 +50,7 @@ class Lockstep:
         """
         self.tally = tally = Tally()
         emission = Emission(self._decoding)
-        asking = (
-            None
-            if self._cloud is None
-            else Asking(self._cloud, self._decoding.deadline_s, self._breaker)
-        )
+        asking = self._decoding.asking(self._cloud, self._breaker)
         text: list[int] = []
         try:
             while emission.finish is None:

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from cogenesis.errors import EgressError
-from cogenesis.fusion.asking import Asking, CloudRow, Look
+from cogenesis.fusion.asking import Asking, Breaker, CloudRow, Look
+from cogenesis.fusion.decoding import Decoding
+from cogenesis.fusion.draft import DraftAndVerify
+from cogenesis.fusion.lockstep import Lockstep
+from cogenesis.fusion.target import Target
 from cogenesis.models.protocol import TokenIds
 from cogenesis.models.scripted import ScriptedModel
 from cogenesis.wire import Deadline
-from tests.unit.fusion.scripted_pair import MODEL, Kin, Row, SameVocabularyCloud
+from tests.unit.fusion.scripted_pair import END, MODEL, PROMPT, Kin, Row, SameVocabularyCloud
 
 CLOUD = Kin(MODEL, ScriptedModel(seed=3))
 
@@ -144,3 +148,40 @@ def test_it_is_paused_while_the_breaker_is_open() -> None:
     assert asking.send(0, (), ()).failure == "paused"
     assert asking.round_trips == 0
     asking.close()
+
+
+def test_a_cloud_that_is_punctual_but_slow_costs_one_text_no_more_than_its_patience() -> None:
+    cloud = SameVocabularyCloud(CLOUD, wait=lambda call: 0.05)
+    breaker = Breaker()
+    asking = Asking(cloud, 10.0, breaker, patience_s=0.12)
+    begun = time.monotonic()
+    said = []
+    for first in range(50):
+        request = asking.send(first, tuple(range(first)), ())
+        while not request.settled():
+            asking.wait(request)
+        asking.finish(request)
+        said.append(request.failure)
+    assert time.monotonic() - begun < 1.0  # 2.5 s if it waited for each
+    answered = said.count(None)
+    assert said == [None] * answered + ["slow"] * (50 - answered)
+    assert answered <= 2
+    assert len(cloud.asked) <= answered + 1  # nothing is asked any more
+    assert asking.paused
+    assert breaker.state == "closed"  # the next text has patience of its own
+    asking.close()
+
+
+@pytest.mark.parametrize("decode", [Lockstep, DraftAndVerify])
+def test_a_text_ends_in_time_with_a_cloud_that_answers_just_before_each_deadline(
+    decode: type[Lockstep] | type[DraftAndVerify],
+) -> None:
+    cloud = SameVocabularyCloud(CLOUD, wait=lambda call: 0.05)
+    decoding = Decoding(max_tokens=60, ends=frozenset({END}), deadline_s=10.0, patience_s=0.2)
+    begun = time.monotonic()
+    tokens = list(decode(MODEL, cloud, Target(k=12), decoding).tokens(PROMPT))
+    assert time.monotonic() - begun < 2.0  # in lockstep 3 s if each answer was waited for
+    with_cloud = [token.fallback for token in tokens].index("slow")
+    assert with_cloud > 0
+    assert {token.fallback for token in tokens[:with_cloud]} == {None}
+    assert {token.fallback for token in tokens[with_cloud:]} == {"slow"}
