@@ -33,6 +33,9 @@ _REASONS: dict[int, CloudReason] = {
 }
 
 
+MOST_READ_ON = 3
+"""Replies of one client that nobody wants any more and that are read to their end."""
+
 _CONNECTED = {
     "connection.connect_tcp.complete",
     "connection.connect_unix_socket.complete",
@@ -56,6 +59,7 @@ class OpenSockets:
 
     def __init__(self) -> None:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._reading_on: weakref.WeakSet[Alarm] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
@@ -63,6 +67,19 @@ class OpenSockets:
         if event in _CONNECTED:
             with self._lock:
                 self._sockets.add(info["return_value"].get_extra_info("socket"))
+
+    def reads_on(self, alarm: Alarm) -> bool:
+        """Let an exchange that was called off go on, unless MOST_READ_ON do already."""
+        with self._lock:
+            if len(self._reading_on) >= MOST_READ_ON:
+                return False
+            self._reading_on.add(alarm)
+            return True
+
+    def ended(self, alarm: Alarm) -> None:
+        """An exchange is over."""
+        with self._lock:
+            self._reading_on.discard(alarm)
 
     def shut_down(self) -> None:
         """Wake up whoever reads from them."""
@@ -78,11 +95,18 @@ class Alarm:
     Timeouts of the HTTP library hold for each read alone. Until the head of the reply is
     there nobody can tell which of the client's sockets is ours, so all of them are shut:
     they lead to the same server, which is the one that keeps us waiting.
+
+    A deadline that is *called off* ends it at once, too, where `hangs_up`: then the server
+    stops computing. Otherwise what is on its way is read to its end, within the time that
+    there was, so that the connection can be used again.
     """
 
-    def __init__(self, deadline: Deadline | None, sockets: OpenSockets) -> None:
+    def __init__(
+        self, deadline: Deadline | None, sockets: OpenSockets, *, hangs_up: bool = True
+    ) -> None:
         self._deadline = deadline
         self._sockets = sockets
+        self._hangs_up = hangs_up
         self._own: socket.socket | None = None
         self._stack = contextlib.ExitStack()
         self.rang = False
@@ -91,17 +115,22 @@ class Alarm:
         if self._deadline is not None:
             timer = threading.Timer(self._deadline.remaining(), self._ring)
             timer.daemon = True
-            self._stack.enter_context(self._deadline.on_call_off(self._ring))
+            self._stack.enter_context(self._deadline.on_call_off(self._called_off))
             self._stack.callback(timer.cancel)
             timer.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+        self._sockets.ended(self)
 
     def watch(self, response: httpx2.Response) -> None:
         """From here on, shut this reply's socket only."""
         self._own = response.extensions["network_stream"].get_extra_info("socket")
+
+    def _called_off(self) -> None:
+        if self._hangs_up or not self._sockets.reads_on(self):
+            self._ring()
 
     def _ring(self) -> None:
         self.rang = True

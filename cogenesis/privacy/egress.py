@@ -96,7 +96,21 @@ class Egress:
         *,
         attempts: int = ATTEMPTS,
         first_wait_s: float = FIRST_WAIT_S,
+        hangs_up: bool | None = None,
     ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            endpoint: where to.
+            ledger: where every request is written first.
+            attempts: how often a request is tried.
+            first_wait_s: before the second.
+            hangs_up: close the connection of a request that is called off, so that the server
+                stops computing. Without, its reply is read to the end and the connection is
+                kept: to a far server a new one costs round trips. None: only on this device.
+                A stream is always hung up.
+        """
+        self._hangs_up = endpoint.on_this_device if hangs_up is None else hangs_up
         self._endpoint = endpoint
         self._ledger = ledger
         self._traffic = Traffic()
@@ -160,6 +174,7 @@ class Egress:
     def close(self) -> None:
         """Close connections. Safe to call twice. The ledger stays open."""
         self._closed = True
+        self._sockets.shut_down()  # a reply may still be read to its end
         self._client.close()
 
     def __enter__(self) -> Egress:
@@ -179,8 +194,11 @@ class Egress:
         deadline = deadline or Deadline(DEFAULT_DEADLINE_S)
 
         def once(attempt: int) -> Reply:
-            with self._exchange(method, endpoint, content, deadline, attempt) as response:
-                return read_object(response, deadline)
+            with self._exchange(
+                method, endpoint, content, deadline, attempt, hangs_up=self._hangs_up
+            ) as response:
+                # Without a deadline of its own: the alarm of the exchange keeps it.
+                return read_object(response, None)
 
         return self._retried(once, deadline)
 
@@ -233,6 +251,8 @@ class Egress:
         content: ReleasedBody,
         deadline: Deadline,
         attempt: int,
+        *,
+        hangs_up: bool = True,
     ) -> Iterator[httpx2.Response]:
         """One request, recorded before it goes and after it ended."""
         request = self._request(method, endpoint, content, deadline)
@@ -241,8 +261,10 @@ class Egress:
         begun, outcome, received = time.monotonic(), Outcome(error="cancelled"), 0
         response: httpx2.Response | None = None
         try:
-            with Alarm(deadline, self._sockets) as alarm:
+            with Alarm(deadline, self._sockets, hangs_up=hangs_up) as alarm:
                 try:
+                    if deadline.passed():  # while the row was written to disk
+                        raise ReplyError("timeout", "no time was left to ask")
                     response = self._client.send(request, stream=True)
                     outcome = Outcome(status=response.status_code)
                     alarm.watch(response)

@@ -91,6 +91,11 @@ class CloudEndpoint:
         """Host and port, for people."""
         return urlsplit(self.base).netloc
 
+    @property
+    def on_this_device(self) -> bool:
+        """Whether it is a loopback address."""
+        return is_loopback(urlsplit(self.base).hostname or "")
+
     def url_for(self, endpoint: str) -> str:
         """The full URL of an endpoint such as `/v1/chat/completions` or `/tokenize`.
 
