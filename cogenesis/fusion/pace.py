@@ -57,6 +57,11 @@ _ONE_BY_ONE: Final = 0.3
 costs less than a wrong draft, and decoding becomes lockstep. Or within the second, and each
 further position adds at least the third: then a block keeps the device waiting."""
 
+_BOUND: Final = 1.4
+_SHARE: Final = 0.4
+"""Or each further position takes so many device tokens, and that is at least such a share of
+what the first one takes. Then the cloud is the slower one, and each wrong draft costs its time."""
+
 _ANSWERS: Final = 6
 """Answers that are needed to tell."""
 
@@ -195,7 +200,8 @@ class Pace(Pacer):
     def keeps_step(self) -> bool:
         """Whether the cloud is so near that blocks win nothing."""
         first, further = self._times()
-        return first <= _BESIDE or (first <= _NEAR and further >= _ONE_BY_ONE)
+        near = first <= _NEAR and further >= _ONE_BY_ONE
+        return first <= _BESIDE or near or further >= max(_BOUND, _SHARE * first)
 
     @property
     def _beside(self) -> bool:
@@ -203,9 +209,9 @@ class Pace(Pacer):
         return self._times()[0] <= _BESIDE
 
     def _times(self) -> tuple[float, float]:
-        """As `_Line.first_and_further`, in device tokens; infinite until that is known."""
+        """As `_Line.first_and_further`, in device tokens; far until that is known."""
         if not self._token_s or self._line.points < _ANSWERS:
-            return math.inf, math.inf
+            return math.inf, 0.0
         first, further = self._line.first_and_further()
         return first / self._token_s, further / self._token_s
 
