@@ -121,6 +121,9 @@ def pytest_configure(config: pytest.Config) -> None:
     The ledger syncs every row to disk, on purpose; hundreds of tests that do so would wait
     for the disk most of their time. What must be tested on a real disk asks for one.
     """
+    # No test may touch the developer's keyring, or be locked out by their passphrase.
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+    os.environ.pop("COGENESIS_PASSPHRASE", None)
     memory = Path("/dev/shm")
     if config.option.basetemp is None and os.access(memory, os.W_OK):
         config.option.basetemp = tempfile.mkdtemp(prefix="cogenesis-", dir=memory)

@@ -5,13 +5,16 @@ request that never left (the process died in between), but never the reverse. Wh
 is a second record: status and size, no reply text. Both are chained by hash.
 
 What `verify` finds: any changed, missing, inserted, swapped or repeated record, a cut tail
-(by the head file beside the ledger) and missing triggers.
+(by the head file beside the ledger) and missing triggers. Old rows go by `forget` alone: it
+writes into the chain which rows it removes, so that the rest can still be checked and a
+removal without such a record is found.
 
 Not covered: an attacker with the user's own rights can rewrite records, hashes and head file
 together, or remove them all; sha256 is not a signature. Keep the head that `ledger verify`
-prints in another place to be able to show that nothing was rewritten since. Nothing here
-proves that a request was *not* sent by something that does not use the ledger: that is the
-work of the import and socket tests around the egress.
+prints in another place to be able to show that nothing was rewritten since. The head file is
+not encrypted (a number and a hash). Nothing here proves that a request was *not* sent by
+something that does not use the ledger: that is the work of the import and socket tests around
+the egress.
 """
 
 from __future__ import annotations
@@ -23,28 +26,44 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from cogenesis.errors import LedgerError
+from cogenesis.privacy.encrypted_file import sync_folder
 from cogenesis.privacy.ledger_chain import (
     COLUMNS,
     GENESIS,
+    Cut,
     Head,
     HeadFile,
     LedgerEntry,
     Outcome,
     Value,
     chain_hash,
+    forgotten_fields,
     outcome_fields,
-    parse_headers,
     request_fields,
     to_bytes,
     utc_now,
+    utc_text,
 )
 from cogenesis.privacy.ledger_check import RawRecord, Verification, check_chain
-from cogenesis.privacy.ledger_file import SCHEMA, open_database, schema_of, translated
+from cogenesis.privacy.ledger_file import open_database, translated
+from cogenesis.privacy.ledger_query import (
+    EXPORT,
+    INSERT,
+    LAST,
+    RAW,
+    REQUESTS,
+    Row,
+    cut_before,
+    hash_of,
+    to_row,
+)
+from cogenesis.privacy.ledger_schema import SCHEMA, schema_of
 
 if TYPE_CHECKING:
     import apsw
@@ -54,35 +73,6 @@ __all__ = ["Ledger", "LedgerEntry", "Outcome", "Row", "Totals", "Verification"]
 _BATCH: Final = 64
 """Records read at a time: bounds memory, and a slow reader keeps no old state of the file
 alive (the write-ahead log could not be folded in meanwhile)."""
-
-_LAST = "SELECT row, hash FROM records ORDER BY row DESC LIMIT 1"
-_INSERT = (
-    f"INSERT INTO records ({', '.join(COLUMNS)}, hash) "  # noqa: S608  (fixed names)
-    f"VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
-)
-_RAW = (
-    "SELECT row, CAST(hash AS BLOB), "  # noqa: S608  (fixed names)
-    + ", ".join(f"CAST({name} AS BLOB)" for name in COLUMNS)
-    + " FROM records WHERE row >= ? ORDER BY row LIMIT ?"
-)
-_EXPORT = (
-    f"SELECT {', '.join(COLUMNS)}, hash FROM records "  # noqa: S608  (fixed names)
-    "WHERE row > ? ORDER BY row LIMIT ?"
-)
-_REQUESTS = """SELECT r.row, r.time, r.purpose, r.method, r.url, r.headers, r.body, r.attempt,
-  r.note, o.row, o.status, o.error, o.received, o.milliseconds
-FROM records AS r LEFT JOIN records AS o ON o.request = r.row
-WHERE r.kind = 'request' AND r.row > ? AND r.row < ? ORDER BY r.row """
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A request in the ledger and, once known, what came of it."""
-
-    number: int
-    time: str
-    entry: LedgerEntry
-    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +94,19 @@ class Ledger:
         self._pid = os.getpid()
 
     @classmethod
-    def open(cls, path: Path) -> Ledger:
+    def open(cls, path: Path, *, key: bytes | None = None) -> Ledger:
         """Open the ledger, creating it if there is none.
 
         A new folder gets mode 0700, the file and its side files 0600; a file that others
-        can read is closed to them first.
+        can read is closed to them first. It is encrypted with the key of its folder
+        (`home_key`), or with `key`, 32 bytes that are kept nowhere, for a ledger that goes
+        with the program. A ledger that an older version wrote in the clear is encrypted now.
 
         Raises:
             LedgerError: the path is a link or no file, belongs to another user, lies in a
-                folder where everybody may replace files, is no ledger, was written by a newer
-                version, is locked for longer than two seconds, or cannot be created.
+                folder where everybody may replace files, is no ledger, has another key, was
+                written by a newer version, is locked for longer than two seconds, or cannot
+                be created.
         """
         with translated(path):
             # Only the folder is resolved: the file itself must not be a link.
@@ -121,7 +114,7 @@ class Ledger:
             if path.suffix == ".head" or not path.name:
                 raise LedgerError(f"{path} cannot name a ledger. Try: {path}.sqlite")
         head = HeadFile(path)
-        return cls(path, open_database(path, head), head)
+        return cls(path, open_database(path, head, key), head)
 
     def append(self, entry: LedgerEntry) -> int:
         """Write a request that is about to leave; return its row number.
@@ -147,6 +140,49 @@ class Ledger:
                 raise LedgerError(f"row {row} of the ledger is no request")
             self._record(outcome_fields(row, outcome))
 
+    def forget(self, before: datetime) -> Cut | None:
+        """Remove the records from before a time; None if there are none.
+
+        Only whole beginnings go: the records up to the first one that is not older. The chain
+        says what went and when; a record of that is the newest then. What is removed is
+        overwritten with zeros, in the write-ahead log too.
+
+        Not covered: copies, exports and what the disk or its snapshots keep.
+
+        Raises:
+            LedgerError: the ledger is not as it was written, or is in use. Where it is only
+                the log that cannot be emptied (another program reads), the records are gone
+                and the message says so.
+        """
+        result = self.verify()
+        if not result.ok:
+            raise LedgerError(
+                f"The ledger {self.path} is not as it was written: {result.problem}. Nothing was "
+                "forgotten. Look at it with 'cogenesis ledger verify'."
+            )
+        with self._lock:
+            with self._writing() as connection:
+                last = self._last(connection)
+                self._check_head(connection, last)
+                # A head that names a row that is gone would look like a changed ledger.
+                self._head.write(last)
+                sync_folder(self.path.parent)
+                cut = cut_before(connection, utc_text(before))
+                if cut is None:
+                    return None
+                self._insert(connection, last, forgotten_fields(cut))
+                connection.execute("DELETE FROM records WHERE row <= ?", (cut.last,))
+            with self._writing() as connection:
+                self._head.write(self._last(connection))
+            with translated(self.path):
+                busy = self._usable().execute("PRAGMA wal_checkpoint(TRUNCATE)").get[0]
+        if busy:
+            raise LedgerError(
+                f"rows 1 to {cut.last} are forgotten, but {self.path.name}-wal may hold them until "
+                "the programs that have the ledger open are closed."
+            )
+        return cut
+
     def entries(
         self, *, newest_first: bool = True, limit: int | None = None, after: int = 0
     ) -> Iterator[Row]:
@@ -159,11 +195,11 @@ class Ledger:
         order = ("DESC" if newest_first else "ASC") + " LIMIT ?"
         left = limit
         while left is None or left > 0:
-            rows = self._read(_REQUESTS + order, (low, high, _BATCH))[:left]
+            rows = self._read(REQUESTS + order, (low, high, _BATCH))[:left]
             if not rows:
                 return
             with translated(self.path):
-                found = [_to_row(row) for row in rows]
+                found = [to_row(row) for row in rows]
             yield from found
             if newest_first:
                 high = rows[-1][0]
@@ -194,7 +230,7 @@ class Ledger:
             LedgerError: the ledger cannot be read.
         """
         count = row = 0
-        while records := self._read(_EXPORT, (row, _BATCH)):
+        while records := self._read(EXPORT, (row, _BATCH)):
             for values in records:
                 record: dict[str, Any] = dict(zip((*COLUMNS, "hash"), values, strict=True))
                 if record["body"] is not None:
@@ -264,7 +300,7 @@ class Ledger:
     def _raw_records(self) -> Iterator[RawRecord]:
         """Every record in ascending order."""
         start = -(2**63)
-        while records := self._read(_RAW, (start, _BATCH)):
+        while records := self._read(RAW, (start, _BATCH)):
             for row, digest, *values in records:
                 yield row, digest, tuple(values)
                 start = row + 1
@@ -288,19 +324,22 @@ class Ledger:
             with self._writing() as connection:
                 last = self._last(connection)
                 self._check_head(connection, last)
-                record = fields | {"previous": last.hash, "row": last.rows + 1, "time": utc_now()}
-                values = [record.get(name) for name in COLUMNS]
-                digest = chain_hash(map(to_bytes, values))
-                connection.execute(_INSERT, (*values, digest))
+                self._insert(connection, last, fields)
             # Under the lock again, and from what is there now: another process may have
             # added records and moved the head on, which must never go backwards.
             with self._writing() as connection:
                 self._head.write(self._last(connection))
         return last.rows + 1
 
+    @staticmethod
+    def _insert(connection: apsw.Connection, last: Head, fields: dict[str, Value]) -> None:
+        record = fields | {"previous": last.hash, "row": last.rows + 1, "time": utc_now()}
+        values = [record.get(name) for name in COLUMNS]
+        connection.execute(INSERT, (*values, chain_hash(map(to_bytes, values))))
+
     def _last(self, connection: apsw.Connection) -> Head:
         with self._lock, translated(self.path):
-            for row, digest in connection.execute(_LAST):
+            for row, digest in connection.execute(LAST):
                 return Head(row, digest)
         return Head(0, GENESIS)
 
@@ -312,8 +351,7 @@ class Ledger:
         except LedgerError as error:
             head, problem = None, str(error)
         if head is not None and head.rows <= last.rows:
-            found = connection.execute("SELECT hash FROM records WHERE row = ?", (head.rows,))
-            if (found.get if head.rows else GENESIS) == head.hash:
+            if hash_of(connection, head.rows) == head.hash:
                 return
             problem = f"row {head.rows} was replaced"
         raise LedgerError(
@@ -321,12 +359,3 @@ class Ledger:
             f"'cogenesis ledger verify'. To start a new one, move it, its -wal file if there is "
             f"one, and {self._head.path.name} to another folder."
         )
-
-
-def _to_row(values: tuple[Any, ...]) -> Row:
-    number, time, purpose, method, url, headers, body, attempt, note = values[:9]
-    outcome_row, status, error, received, milliseconds = values[9:]
-    entry = LedgerEntry(purpose, method, url, parse_headers(headers), body, attempt, note)
-    if outcome_row is None:
-        return Row(number, time, entry, None)
-    return Row(number, time, entry, Outcome(status, error, received, milliseconds / 1000))

@@ -14,6 +14,7 @@ head file together, and nothing on the device can tell.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -46,6 +47,9 @@ COLUMNS: Final = (
     "milliseconds",
 )
 """The columns a hash covers, in order; the table has one more, `hash`."""
+
+FORGOTTEN: Final = "forgotten"
+"""The kind of a record that says which rows were removed."""
 
 GENESIS: Final = hashlib.sha256(b"cogenesis ledger 1").hexdigest()
 """What the first record is chained to."""
@@ -91,9 +95,48 @@ class Head:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a `forgotten` record says: the rows up to `last` were removed because they were
+    older than `before`; `hash` is that of row `last`, which the first row that is left
+    follows.
+    """
+
+    last: int
+    hash: str
+    before: str
+
+
+def utc_text(time: datetime) -> str:
+    """A time in UTC, ISO 8601 with milliseconds: `2025-03-01T09:30:00.125Z`. These sort."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def utc_now() -> str:
-    """The time in UTC, ISO 8601 with milliseconds: `2025-03-01T09:30:00.125Z`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The time now, as `utc_text` writes it."""
+    return utc_text(datetime.now(UTC))
+
+
+def forgotten_fields(cut: Cut) -> dict[str, Value]:
+    """The columns of a `forgotten` record: the note is JSON."""
+    note = {"last": cut.last, "hash": cut.hash, "before": cut.before}
+    return {"kind": FORGOTTEN, "note": json.dumps(note)}
+
+
+def parse_cut(note: str | bytes | None) -> Cut:
+    """The note that `forgotten_fields` wrote.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    try:
+        values = json.loads(note or "")
+        last, digest, before = values["last"], values["hash"], values["before"]
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("not a note on what was forgotten") from error
+    if type(last) is not int or not isinstance(digest, str) or not isinstance(before, str):
+        raise ValueError("not a note on what was forgotten")
+    return Cut(last, digest, before)
 
 
 def request_fields(entry: LedgerEntry) -> dict[str, Value]:

@@ -1,5 +1,8 @@
 """Opening the ledger's database: who may read it, whether it is one, how it reaches the disk.
 
+The file is encrypted with the key of its folder (`home_key`). A ledger of version 1, which was
+not, is replaced by an encrypted one when it is opened.
+
 Write-ahead log, synced at every commit (`synchronous=EXTRA`). Frames carry checksums, so a
 half-written record is dropped by whoever opens the file next, and a commit costs one sync
 instead of the five of a rollback journal: fusion may write a record for every token. The log
@@ -22,7 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cogenesis.errors import LedgerError
+from cogenesis.privacy import home_key
+from cogenesis.privacy.encrypted_file import connect, folder_lock, key_of, reencrypt, sync_folder
 from cogenesis.privacy.ledger_chain import GENESIS, Head, HeadFile
+from cogenesis.privacy.ledger_schema import APPLICATION_ID, SCHEMA, VERSION, schema_of, upgrade
 
 if TYPE_CHECKING:
     import apsw
@@ -30,63 +36,82 @@ if TYPE_CHECKING:
 BUSY_MS: Final = 2000
 """How long to wait for another process before giving up (milliseconds)."""
 
-APPLICATION_ID: Final = 0x43474C31  # "CGL1": tells our files from other SQLite files
-VERSION: Final = 1
 
-SCHEMA: Final = (
-    """CREATE TABLE records (
-  row INTEGER PRIMARY KEY,
-  previous TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('request', 'outcome')),
-  time TEXT NOT NULL,
-  purpose TEXT, method TEXT, url TEXT, headers TEXT, attempt INTEGER, note TEXT,
-  request INTEGER, status INTEGER, error TEXT, received INTEGER, milliseconds INTEGER,
-  hash TEXT NOT NULL,
-  body BLOB
-) STRICT""",
-    "CREATE UNIQUE INDEX outcome_of ON records (request) WHERE request IS NOT NULL",
-    # INSERT OR REPLACE removes rows without firing a DELETE trigger: what may be inserted is
-    # therefore checked too.
-    """CREATE TRIGGER only_append BEFORE INSERT ON records
-WHEN NEW.row <> (SELECT coalesce(max(row), 0) + 1 FROM records)
-  OR NEW.request IN (SELECT request FROM records WHERE request = NEW.request)
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows at its end'); END""",
-    """CREATE TRIGGER no_update BEFORE UPDATE ON records
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
-    """CREATE TRIGGER no_delete BEFORE DELETE ON records
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
-)
-
-
-def open_database(path: Path, head: HeadFile) -> apsw.Connection:
-    """Open the ledger's database, creating folder (0700), file (0600) and tables as needed.
+def open_database(path: Path, head: HeadFile, key: bytes | None = None) -> apsw.Connection:
+    """Open the ledger's database, creating folder (0700), file (0600), key and tables as needed.
 
     `path` must have a resolved parent. An existing folder keeps its mode: it may be one that
-    the user shares on purpose.
+    the user shares on purpose. `key` replaces the folder's key.
 
     Raises:
         LedgerError: see `Ledger.open`.
     """
-    import apsw
-
     with translated(path):
         _prepare_file(path)
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-        connection = apsw.Connection(str(path), flags=flags)
-        try:
-            # A key for encryption would be applied here, before anything is read.
-            connection.set_busy_timeout(BUSY_MS)
-            connection.pragma("trusted_schema", False)
-            connection.pragma("temp_store", "memory")  # no copies in the shared /tmp
-            connection.pragma("synchronous", "EXTRA")
-            connection.pragma("fullfsync", True)  # macOS: fsync alone stops at the drive's cache
-            _recognise(connection, path, head)
-            _close_to_others(path)
-            connection.pragma("journal_mode", "wal")
-        except BaseException:
-            connection.close()
-            raise
+        # Before the lock: a passphrase may be asked for, and takes time. And where there is
+        # no ledger, no lock and no key may be left behind.
+        if key is None and home_key.read_key(path.parent) is None:
+            _check_plain(path)
+        with folder_lock(path.parent):
+            keys = (key,) if key is not None else _folder_keys(path)
+            found = _find_key(path, keys)
+            if found is None:
+                found = _encrypt(path, keys[0])
+            connection = connect(path, found, busy_ms=BUSY_MS)
+            try:
+                _recognise(connection, path, head)
+                _close_to_others(path)
+                connection.pragma("journal_mode", "wal")
+            except BaseException:
+                connection.close()
+                raise
     return connection
+
+
+def _folder_keys(path: Path) -> tuple[bytes, ...]:
+    """The keys of the ledger's folder; a new one only where nothing needs an old one."""
+    known = home_key.read_key(path.parent)
+    if known is None:
+        _check_plain(path)
+        known = home_key.create_key(path.parent)
+    return known.keys
+
+
+def _find_key(path: Path, keys: tuple[bytes, ...]) -> bytes | None:
+    import apsw
+
+    try:
+        return key_of(path, keys)
+    except apsw.NotADBError:
+        key_file = path.with_name(home_key.KEY_FILE)
+        if keys:
+            raise LedgerError(
+                f"{path} is encrypted with another key than that of {key_file}, or its beginning "
+                "is damaged, or it is not a ledger. Nothing was changed. Put the key file back "
+                "that belongs to it, or choose another path"
+            ) from None
+        raise LedgerError(
+            f"{path} is encrypted and its key file {key_file} is missing, or it is not a ledger. "
+            "Nothing was changed. Put the key file back, or choose another path"
+        ) from None
+
+
+def _check_plain(path: Path) -> None:
+    """Check that the file is empty or a ledger that is not encrypted; change nothing."""
+    _find_key(path, ())
+    plain = connect(path, None, busy_ms=BUSY_MS)
+    try:
+        _check_marks(plain, path, fresh_is_fine=True)
+    finally:
+        plain.close()
+
+
+def _encrypt(path: Path, key: bytes) -> bytes:
+    """Replace a ledger that is not encrypted by one that is; return its key."""
+    _check_plain(path)
+    _close_to_others(path)
+    reencrypt(path, None, key, busy_ms=BUSY_MS, upgrade=upgrade)
+    return key
 
 
 def _prepare_file(path: Path) -> None:
@@ -97,7 +122,7 @@ def _prepare_file(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, mode=0o700)
-        _sync_folder(path.parent.parent)
+        sync_folder(path.parent.parent)
     except FileExistsError:
         mode = path.parent.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
@@ -107,19 +132,9 @@ def _prepare_file(path: Path) -> None:
             ) from None
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         _check_existing(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to disk. Windows has no such call."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _check_existing(path: Path) -> None:
@@ -173,7 +188,13 @@ def _recognise(connection: apsw.Connection, path: Path, head: HeadFile) -> None:
             if not head.path.exists():
                 head.write(Head(0, GENESIS))
         connection.execute("COMMIT")
+    _check_marks(connection, path)
+
+
+def _check_marks(connection: apsw.Connection, path: Path, *, fresh_is_fine: bool = False) -> None:
     application, version = _marks(connection)
+    if fresh_is_fine and (application, version) == (0, 0) and not schema_of(connection):
+        return
     if application != APPLICATION_ID:
         raise LedgerError(f"{path} is a database of another program. Choose another ledger path")
     if version > VERSION:
@@ -186,11 +207,6 @@ def _marks(connection: apsw.Connection) -> tuple[int, int]:
     return int(connection.pragma("application_id")), int(connection.pragma("user_version"))
 
 
-def schema_of(connection: apsw.Connection) -> set[str]:
-    """The statements that made the tables, indexes and triggers of a database."""
-    return {sql for (sql,) in connection.execute("SELECT coalesce(sql, '') FROM sqlite_schema")}
-
-
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn every failure of SQLite, the file system or an encoding into a LedgerError."""
@@ -201,7 +217,7 @@ def translated(path: Path) -> Iterator[None]:
         apsw.LockedError: "another program has locked it; close that program and try again",
         apsw.FullError: "the disk is full; free some space",
         apsw.ReadOnlyError: "it is read-only; allow writing, or choose another ledger",
-        apsw.NotADBError: "it is not a ledger; choose another path",
+        apsw.NotADBError: "its key does not open it, or it is not a ledger",
         apsw.CorruptError: "it is damaged; move it, its -wal and .head files away for a new one",
         apsw.CantOpenError: "it cannot be opened; if its folder is read-only, copy it elsewhere",
         apsw.ConnectionClosedError: "it is closed",

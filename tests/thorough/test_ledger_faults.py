@@ -85,8 +85,10 @@ def test_a_forked_process_must_open_its_own(path: Path) -> None:
 # ---------------------------------------------------------------- locked
 
 HOLDER = """
-import sys, apsw
-connection = apsw.Connection(sys.argv[1])
+import sys
+from pathlib import Path
+from tests.unit.privacy.ledger_samples import behind_its_back
+connection = behind_its_back(Path(sys.argv[1]))
 connection.execute(f"PRAGMA locking_mode={sys.argv[2]}")
 connection.execute("BEGIN EXCLUSIVE")
 print("locked", flush=True)
@@ -98,7 +100,8 @@ sys.stdin.read()
 def held(path: Path, mode: str) -> Iterator[None]:
     """Another process locks the ledger: writers only (normal), or readers too (exclusive)."""
     command = [sys.executable, "-c", HOLDER, str(path), mode]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"locked\n"
         yield

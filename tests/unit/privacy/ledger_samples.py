@@ -8,8 +8,10 @@ from pathlib import Path
 
 import apsw
 
+from cogenesis.privacy.encrypted_file import connect
+from cogenesis.privacy.home_key import read_key
 from cogenesis.privacy.ledger import LedgerEntry
-from cogenesis.privacy.ledger_file import SCHEMA
+from cogenesis.privacy.ledger_schema import SCHEMA
 
 TRIGGERS = tuple(sql for sql in SCHEMA if sql.startswith("CREATE TRIGGER"))
 
@@ -28,13 +30,20 @@ def request(number: int, size: int = 0) -> LedgerEntry:
     )
 
 
+def behind_its_back(path: Path) -> apsw.Connection:
+    """A connection that knows the key and nothing of ledgers."""
+    key = read_key(path.parent)
+    assert key is not None
+    return connect(path.resolve(), key.keys[0], busy_ms=0)
+
+
 @contextmanager
 def tampering(path: Path) -> Iterator[apsw.Connection]:
     """A connection without the triggers, which are put back afterwards.
 
     They are put back so that `verify` has to find the changed record itself.
     """
-    connection = apsw.Connection(str(path))
+    connection = behind_its_back(path)
     connection.pragma("ignore_check_constraints", True)
     connection.pragma("synchronous", "OFF")  # tests tamper hundreds of times
     connection.execute("BEGIN")

@@ -25,7 +25,7 @@ from cogenesis.errors import LedgerError
 from cogenesis.privacy import ledger as ledger_module
 from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome, Totals, Verification
 from cogenesis.privacy.ledger_chain import COLUMNS, chain_hash, to_bytes
-from tests.unit.privacy.ledger_samples import TRIGGERS, request, tampering
+from tests.unit.privacy.ledger_samples import TRIGGERS, behind_its_back, request, tampering
 
 DOCS = Path(__file__).parents[3] / "docs" / "ledger.md"
 ROWS = 7
@@ -65,7 +65,7 @@ def filled(sample: Path, path: Path) -> Path:
 @contextmanager
 def copy_of(sample: Path) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
-        for file in (sample, sample.with_suffix(".head")):
+        for file in (sample, sample.with_suffix(".head"), sample.with_name("cogenesis.key")):
             shutil.copy(file, folder)
         yield Path(folder) / sample.name
 
@@ -199,11 +199,12 @@ def modes(folder: Path) -> dict[str, int]:
 
 def test_folder_and_files_are_closed_to_others(filled: Path) -> None:
     assert stat.S_IMODE(filled.parent.stat().st_mode) == 0o700
-    assert modes(filled.parent) == {"ledger.sqlite": 0o600, "ledger.head": 0o600}
+    names = ("ledger.sqlite", "ledger.head", "cogenesis.key", "cogenesis.lock")
+    assert modes(filled.parent) == dict.fromkeys(names, 0o600)
     with Ledger.open(filled) as ledger:
         ledger.append(request(9))
         assert modes(filled.parent) == dict.fromkeys(
-            ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.head"), 0o600
+            (*names, "ledger.sqlite-wal", "ledger.sqlite-shm"), 0o600
         )
 
 
@@ -252,8 +253,8 @@ def test_a_linked_folder_may_lead_to_the_ledger(tmp_path: Path, filled: Path) ->
 
 
 def test_a_newer_format_is_refused(filled: Path) -> None:
-    connection = apsw.Connection(str(filled))
-    connection.pragma("user_version", 2)
+    connection = behind_its_back(filled)
+    connection.pragma("user_version", 3)
     connection.close()
     with pytest.raises(LedgerError, match="Upgrade"):
         Ledger.open(filled)
@@ -276,7 +277,7 @@ def test_a_newer_format_is_refused(filled: Path) -> None:
 )
 def test_sql_cannot_change_or_remove_rows(filled: Path, sql: str) -> None:
     before = checked(filled)
-    connection = apsw.Connection(str(filled))
+    connection = behind_its_back(filled)
     with pytest.raises(apsw.ConstraintError, match="ledger"):
         connection.execute(sql)
     connection.close()
@@ -377,11 +378,11 @@ def test_a_rewritten_chain_is_found_by_its_head(filled: Path) -> None:
 
 
 def test_missing_triggers_are_found(filled: Path) -> None:
-    connection = apsw.Connection(str(filled))
+    connection = behind_its_back(filled)
     connection.execute("DROP TRIGGER no_delete")
     connection.close()
     assert "triggers" in checked(filled).problem
-    connection = apsw.Connection(str(filled))
+    connection = behind_its_back(filled)
     connection.execute(TRIGGERS[-1])
     connection.close()
     assert checked(filled).ok
