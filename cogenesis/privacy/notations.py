@@ -3,11 +3,10 @@
 Numbers count from four digits on, or inside a phone number, date, amount or address
 (DESIGN section 6). List numbering, "top 10", "24/7", "1/2 cup" and "5k run" are none.
 
-Not covered: digits written out in words, be it an amount ("four thousand"), a phone number
-("five five five, oh one two") or a house number ("fourteen Ropewalk Lane", of which at most
-the name of the street is found by other rules); in "elena at mail.com" the part before "at";
-e-mail addresses and URLs told in other words ("elena, then the at sign, ..."); dates told by
-other means ("the day after Easter"); notations of other countries that look like plain words.
+Not covered: digits written out in words, which `number_words` reads for the guard; e-mail
+addresses and URLs told in other words ("elena, then the at sign, ..."); dates told by other
+means ("the day after Easter", "day 12 of month 3"); months of other languages than the seven
+of `_MONTHS_ABROAD`; notations of other countries that look like plain words.
 """
 
 from __future__ import annotations
@@ -22,6 +21,14 @@ from cogenesis.privacy.released import Finding, Role
 _MONTH: Final = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+# French, Spanish, German, Italian, Portuguese, Dutch; counts behind a day only.
+_MONTHS_ABROAD: Final = (
+    r"(?:janvier|f[ée]vrier|mars|avril|mai|juin|juillet|ao[uû]t|septembre|octobre|novembre"
+    r"|d[ée]cembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre"
+    r"|noviembre|diciembre|januar|februar|m[äa]rz|juni|juli|oktober|dezember|gennaio|febbraio"
+    r"|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre|janeiro|fevereiro|mar[çc]o|maio"
+    r"|junho|julho|setembro|outubro|novembro|dezembro|januari|februari|maart|mei|augustus)"
 )
 _DAY: Final = r"\d{1,2}(?:st|nd|rd|th)?"
 _DAY_WORD: Final = (
@@ -50,7 +57,10 @@ _UNIT: Final = (
 _DOMAIN: Final = (
     r"(?:com|org|net|edu|gov|io|co|uk|de|fr|es|it|info|biz|app|dev|me|us|ca|eu|example)"
 )
-_DOT: Final = r"(?:\s?(?:\(dot\)|\[dot\])\s?|\s{1,3}dot\s{1,3})"
+_SIGN_DOT: Final = r"(?:\s?(?:[(\[{<]\s?(?:dot|punkt|punto|\.)\s?[)\]}>]|[_*-]+dot[_*-]+)\s?)"
+_DOT: Final = rf"(?:{_SIGN_DOT}|\s{{1,3}}(?:dot|period|punkt|punto)\s{{1,3}})"
+_SIGN_AT: Final = r"(?:@|[(\[{<]\s?(?:at|@)\s?[)\]}>]|[_*-]+at[_*-]+)"
+_LOCAL: Final = rf"[\w.+-]{{1,64}}(?:{_DOT}[\w+-]{{1,63}}){{0,3}}"
 _MEASURE: Final = (
     r"(?:cups?|tsp|tbsp|teaspoons?|tablespoons?|inch(?:es)?|pounds?|lbs?|miles?|hours?)"
 )
@@ -60,13 +70,17 @@ _WITH_SIGN: Final[tuple[tuple[Role, str], ...]] = (
     (
         "contact",
         (
-            rf"[\w.+-]{{1,64}}\s?(?:@|\(at\)|\[at\])\s?[\w-]{{1,63}}"
+            rf"{_LOCAL}\s?{_SIGN_AT}\s?[\w-]{{1,63}}"
             rf"(?:(?:\s?\.\s?|{_DOT})[\w-]{{1,63}}){{1,6}}"
         ),
     ),
     (
         "contact",
-        rf"[\w.+-]{{1,64}}\s{{1,3}}at\s{{1,3}}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{1,6}}",
+        rf"{_LOCAL}\s{{1,3}}at\s{{1,3}}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{1,6}}",
+    ),
+    (
+        "contact",
+        rf"[\w+-]{{1,64}}\s{{1,3}}at\s{{1,3}}[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,6}}\.{_DOMAIN}\b",
     ),
     ("contact", r"(?:https?://|www\.)\S+"),
     (
@@ -88,6 +102,10 @@ _WITH_DIGIT: Final[tuple[tuple[Role, str], ...]] = (
     ("date", rf"\b{_MONTH}\s+(?:the\s+)?{_DAY}\b(?:,?\s+\d{{4}})?"),
     ("date", rf"\b{_DAY}(?:\s+of)?[\s-]+{_MONTH}\b(?:[,\s-]+\d{{2,4}}\b)?"),
     ("date", rf"\b{_MONTH},?\s+(?:of\s+)?\d{{4}}\b"),
+    ("date", rf"\b{_DAY}(?:\.?\s+|\s+d[eo]\s+){_MONTHS_ABROAD}\b"),
+    ("date", rf"\b(?:{_MONTH}\d{{1,2}}|\d{{1,2}}{_MONTH})(?:\d{{2,4}})?(?![\w-])"),
+    ("date", rf"\b(?:{_MONTH}[/-]\d{{1,2}}|\d{{1,2}}[./-]\s?{_MONTH})\b"),
+    ("date", r"\b\d{1,2}[./-]\s?[ivx]{1,4}[./-]\s?\d{2,4}\b"),
     ("date", r"\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b"),
     ("date", rf"\b(?!24/7|50/50|[1-3]/[2-48]\s{_MEASURE}\b)\d{{1,2}}/\d{{1,4}}\b"),
     (
@@ -113,7 +131,10 @@ def _compiled(rows: tuple[tuple[Role, str], ...]) -> tuple[tuple[Role, re.Patter
 
 # A group is tried only where its trigger stands in the text: most text has neither.
 _GROUPS: Final = (
-    (re.compile(r"[@.]\w|@|\bdot\b|\(at\)|\[at\]|://", re.IGNORECASE), _compiled(_WITH_SIGN)),
+    (
+        re.compile(r"[@.]\w|@|dot\b|dot_|period|punkt|punto|[\[({<]at|://", re.IGNORECASE),
+        _compiled(_WITH_SIGN),
+    ),
     (re.compile(r"\d"), _compiled(_WITH_DIGIT)),
     (re.compile(rf"{_CLEAR_MONTH}|of\s+ma(?:y|rch)", re.IGNORECASE), _compiled(_WITH_ORDINAL)),
 )
