@@ -1,6 +1,6 @@
 """Memory of a device process in fusion mode, over a bare llama.cpp with the same model.
 
-    python benchmarks/memory.py [--max-tokens 60]
+    python -m benchmarks.memory [--max-tokens 60]
 
 Two fresh processes, each with the demo device model and the same window. The bare one has
 nothing but xllamacpp: it reads the prompt's length in made-up tokens and writes as many tokens
@@ -104,7 +104,7 @@ def main() -> None:
             {
                 "date": datetime.now(UTC).date().isoformat(),
                 "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-                "command": "python benchmarks/memory.py",
+                "command": "python -m benchmarks.memory",
                 "prompt_tokens": full["prompt_tokens"],
                 "tokens": full["tokens"],
                 "bare_mb": round(bare / 1e6, 1),
