@@ -14,24 +14,35 @@ from urllib.parse import urlsplit
 
 import typer
 
+from cogenesis.cli.ledger_open import LedgerPath, open_ledger
+from cogenesis.cli.ledger_upkeep import forget, rekey
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cogenesis.privacy.ledger import Ledger, Outcome, Row
+    from cogenesis.privacy.ledger import Outcome, Row
 
 ledger_app = typer.Typer(
     no_args_is_help=True,
-    help="See, check and export the record of every byte that left for a cloud model.",
-)
+    help="""See, check and export the record of every byte that left for a cloud model.
 
-LedgerPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--ledger", help="The ledger's file. Default: ledger.sqlite in your CoGenesis folder."
-    ),
-]
+    The ledger is encrypted. Its key is locked with COGENESIS_PASSPHRASE if that is set when
+    the ledger is made, else kept in the system's keyring, else in a file that only you can read.
+
+    Examples:
+
+      cogenesis ledger show --limit 1 --full
+
+      cogenesis ledger verify
+
+      cogenesis ledger export sent.jsonl
+
+      cogenesis ledger forget --before 2026-01-01
+
+      cogenesis ledger rekey --passphrase
+    """,
+)
 
 _SHORT = 200
 """Characters of a text field that are shown without --full."""
@@ -58,7 +69,7 @@ def show(
 
       cogenesis ledger show --json | jq '.[].url'
     """
-    opened = _open(ledger)
+    opened = open_ledger(ledger)
     if opened is None:
         typer.echo("[]" if as_json else "Nothing was sent to a cloud model yet.")
         return
@@ -83,14 +94,18 @@ def verify(ledger: LedgerPath = None) -> None:
 
       cogenesis ledger verify
     """
-    opened = _open(ledger)
+    opened = open_ledger(ledger)
     if opened is None:
         typer.echo("There is no ledger yet: nothing was sent to a cloud model.")
         return
     with opened:
         result = opened.verify()
     if result.ok:
-        typer.echo(f"{result.rows} rows checked: all are as they were written.")
+        gone = result.forgotten
+        if gone is not None:
+            typer.echo(f"Rows 1 to {gone.last} were forgotten (all from before {gone.before}).")
+        count = result.rows - (gone.last if gone else 0)
+        typer.echo(f"{count} rows checked: all are as they were written.")
         typer.echo(f"Head: row {result.rows}, {result.head}")
         return
     typer.echo(f"The ledger is NOT as it was written: {result.problem}.", err=True)
@@ -121,7 +136,7 @@ def export(
 
       cogenesis ledger export | tail -n 1
     """
-    opened = _open(ledger)
+    opened = open_ledger(ledger)
     if opened is None:
         typer.echo("There is no ledger yet: nothing was sent to a cloud model.", err=True)
         return
@@ -140,22 +155,8 @@ def export(
     typer.echo(f"{count} rows written to {file}", err=True)
 
 
-def _open(path: Path | None) -> Ledger | None:
-    """The ledger, or None where the default one does not exist yet.
-
-    A missing ledger that was asked for by name is a mistake in the name.
-    """
-    from cogenesis.home import home
-    from cogenesis.privacy.ledger import Ledger
-    from cogenesis.privacy.ledger_chain import HeadFile
-
-    chosen = path or home() / "ledger.sqlite"
-    # A head without its ledger means that the ledger was removed: that must be reported.
-    if not os.path.lexists(chosen) and not HeadFile(chosen).path.exists():
-        if path is None:
-            return None
-        raise InputError(f"There is no ledger at {path}. Look at the path given to --ledger.")
-    return Ledger.open(chosen)
+ledger_app.command()(forget)
+ledger_app.command()(rekey)
 
 
 def _as_object(row: Row) -> dict[str, Any]:

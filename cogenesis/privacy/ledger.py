@@ -211,6 +211,12 @@ class Ledger:
         """The number of the newest record, 0 if there is none; a mark for `totals`."""
         return self._last(self._usable()).rows
 
+    def older_than(self, time: datetime) -> int:
+        """How many requests and outcomes have an earlier time."""
+        query = "SELECT count(*) FROM records WHERE kind <> 'forgotten' AND time < ?"
+        ((count,),) = self._read(query, (utc_text(time),))
+        return int(count)
+
     def totals(self, after: int = 0) -> Totals:
         """Requests and body bytes in records after row `after`, by whichever process."""
         query = (

@@ -10,8 +10,9 @@ import apsw
 
 from cogenesis.privacy.encrypted_file import connect
 from cogenesis.privacy.home_key import read_key
-from cogenesis.privacy.ledger import LedgerEntry
-from cogenesis.privacy.ledger_schema import SCHEMA
+from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
+from cogenesis.privacy.ledger_chain import COLUMNS
+from cogenesis.privacy.ledger_schema import APPLICATION_ID, SCHEMA, SCHEMA_1
 
 TRIGGERS = tuple(sql for sql in SCHEMA if sql.startswith("CREATE TRIGGER"))
 
@@ -56,3 +57,31 @@ def tampering(path: Path) -> Iterator[apsw.Connection]:
         connection.execute("COMMIT")
     finally:
         connection.close()
+
+
+def write_version_1(path: Path, rows: int = 4, size: int = 0) -> apsw.Connection:
+    """A ledger as version 1 wrote it, in the clear, with its head; the connection is open.
+
+    While it is open, and after a crash, the newest records lie in the write-ahead log alone.
+    """
+    names = ", ".join((*COLUMNS, "hash"))
+    other = path.with_name("made-with-a-key.sqlite")
+    with Ledger.open(other, key=bytes(32)) as ledger:
+        for number in range(rows // 2):
+            ledger.outcome(ledger.append(request(number, size)), Outcome(200, "", 10, 0.5))
+    encrypted = connect(other, bytes(32), busy_ms=0)
+    records = list(encrypted.execute(f"SELECT {names} FROM records ORDER BY row"))
+    encrypted.close()
+    other.unlink()
+    other.with_suffix(".head").replace(path.with_suffix(".head"))
+    connection = apsw.Connection(str(path))
+    for statement in SCHEMA_1:
+        connection.execute(statement)
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", 1)
+    connection.pragma("journal_mode", "wal")
+    marks = ", ".join("?" * (len(COLUMNS) + 1))
+    for record in records:
+        connection.execute(f"INSERT INTO records ({names}) VALUES ({marks})", record)
+    path.chmod(0o600)
+    return connection
