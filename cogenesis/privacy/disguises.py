@@ -94,7 +94,7 @@ class Disguises:
         digits, places = digits_in_order(text)
         span = piece_of(digits, self._numbers)
         if span is not None:
-            start, end = places[span[0]], places[span[1] - 1] + 1
+            start, end = places[span[0]][0], places[span[1] - 1][1]
             yield Finding(start, end, "identifier", "number", text[start:end], "context")
 
 
@@ -107,13 +107,15 @@ def numbers_of(lexicon: Lexicon) -> Iterator[str]:
 
 
 def piece_of(digits: str, numbers: frozenset[str]) -> tuple[int, int] | None:
-    """Where one of the numbers stands in a row of digits, forwards or backwards."""
-    for row, turned in ((digits, False), (digits[::-1], True)):
-        for start in range(len(row) - DIGITS + 1):
-            for end in range(start + DIGITS, min(len(row), start + _LONGEST) + 1):
-                if row[start:end] in numbers:
-                    return (len(row) - end, len(row) - start) if turned else (start, end)
-    return None
+    """The stretch of a row of digits that holds all of these numbers, also backwards."""
+    size = len(digits)
+    hits: list[tuple[int, int]] = []
+    for start in range(size - DIGITS + 1):
+        for end in range(start + DIGITS, min(size, start + _LONGEST) + 1):
+            piece = digits[start:end]
+            if piece in numbers or piece[::-1] in numbers:
+                hits.append((start, end))
+    return (min(hits)[0], max(end for _, end in hits)) if hits else None
 
 
 def spelled_out_in(reading: Reading, text: str) -> Iterator[Finding]:

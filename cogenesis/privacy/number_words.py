@@ -64,12 +64,17 @@ def spelled_out(text: str) -> Iterator[Finding]:
         yield Finding(start, end, "identifier", finding.role, text[start:end])
 
 
-def digits_in_order(text: str) -> tuple[str, Sequence[int]]:
-    """Every digit of the text, written out or not, and where each stands."""
-    found = words(text)
-    shown, places, _ = _as_digits(text, found)
-    at = [i for i, char in enumerate(shown) if char.isdigit()]
-    return "".join(str(int(shown[i])) for i in at), [places[i] for i in at]
+def digits_in_order(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
+    """Every digit of the text, written out or not, and between which characters it is told."""
+    shown, places, changed = _as_digits(text, words(text))
+    told: list[str] = []
+    spans: list[tuple[int, int]] = []
+    for i, char in enumerate(shown):
+        if char.isdigit():
+            told.append(str(int(char)))
+            at = places[i]
+            spans.append(next(((a, b) for a, b in changed if a <= at < b), (at, at + 1)))
+    return "".join(told), spans
 
 
 def _harmless(finding: Finding) -> bool:

@@ -2,10 +2,11 @@
 
 A word is *odd* if no dictionary has it and the frequency list hardly does, or if letters stand
 alone in a row. An odd piece of text is read in other ways: letters put together ("O k a f o
-r"), neighbours put together ("Oka for"), signs and digits as letters ("M@rt1nez"), backwards,
-shifted in the alphabet (rot13 and others), doubled letters once, one letter wrong. The first
-reading that says something private, or an ordinary word, takes the piece's place. The rules
-for private words then judge the reading as they judge any text.
+r"), neighbours put together ("Oka for"), a sensitive word inside a longer one ("mydivorceplan"),
+signs and digits as letters ("M@rt1nez"), backwards, shifted in the alphabet (rot13 and others),
+doubled letters once, one letter wrong. The first reading that says something private, or an
+ordinary word, takes the piece's place. The rules for private words then judge the reading as
+they judge any text.
 
 Not covered: a disguise that is itself an ordinary word ("green" is "terra" in rot13, "Leon" is
 "Noel" backwards); names under six letters with one letter wrong, and two wrong letters; under
@@ -17,14 +18,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cogenesis.privacy.encodings import Encoded, blocks, escapes, spoken_letters
 from cogenesis.privacy.entries import Entries
-from cogenesis.privacy.normal import Word, words
-from cogenesis.privacy.words import families, names, ordinary, sensitive, zipf
+from cogenesis.privacy.normal import LONGEST_KEY, Word, words
+from cogenesis.privacy.words import (
+    families,
+    names,
+    ordinary,
+    sensitive,
+    sensitive_if_personal,
+    sensitive_sequences,
+    zipf,
+)
 
 KNOWN_FROM: Final = 3.0
 """Zipf frequency from which a word that no dictionary has is no odd one: in common use."""
@@ -32,6 +41,7 @@ KNOWN_FROM: Final = 3.0
 _READABLE_FROM: Final = 3.5
 """Zipf frequency from which a reading that is an ordinary word is believed."""
 
+_SENSITIVE_INSIDE: Final = 6
 _PIECES: Final = 5
 _LONGEST: Final = 24
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
@@ -39,7 +49,9 @@ _SHIFTS: Final = tuple(
     str.maketrans(_LETTERS, _LETTERS[shift:] + _LETTERS[:shift]) for shift in (13, *range(1, 26))
 )
 _ATBASH: Final = str.maketrans(_LETTERS, _LETTERS[::-1])
-_SIGNED: Final = re.compile(r"[^\W_]*[@$!|€+0-9][\w@$!|€+]*[^\W_]|[@$€|][^\W\d_][\w@$!|€+]*")
+_SIGNED: Final = re.compile(
+    r"[^\W_]{0,40}[@$!|€+0-9][\w@$!|€+]{0,40}[^\W_]|[@$€|][^\W\d_][\w@$!|€+]{0,40}"
+)
 _AS_LETTERS: Final = tuple(
     str.maketrans("@$!|€+013456789", f"as{i}{i}eto{i}easbtb{g}")
     for i, g in (("i", "g"), ("l", "q"), ("i", "q"), ("l", "g"))
@@ -93,7 +105,7 @@ class Reader:
         shown = text
         if first:
             shown, places, changed = _replaced(text, first)
-        second = _apart(self._pieces(shown))
+        second = _apart(self._pieces(shown), len(shown))
         if not first and not second:
             return None
         closed += [(places[p.start], places[p.end - 1] + 1) for p in second if p.closed]
@@ -120,7 +132,9 @@ class Reader:
         yield from self._signs(text)
         yield from self._put_together(text, found)
         for word in found:
-            if _odd(word.key) and (plain := self._plain(word.key)) is not None:
+            if len(word.key) > LONGEST_KEY:  # no word is so long: anything may be in it
+                yield Piece(word.start, word.end, "", closed=True)
+            elif _odd(word.key) and (plain := self._plain(word.key)) is not None:
                 yield Piece(word.start, word.end, _cased(plain, word.raw))
 
     def _tells(self, block: Encoded) -> bool:
@@ -212,6 +226,8 @@ class Reader:
         """Another reading of an odd word that says something, if there is one."""
         if len(key) < 3 or key.isdigit():
             return None
+        if (inside := _sensitive_pieces().search(key)) is not None:
+            return inside.group()
         simple = (key[::-1], key.translate(_SHIFTS[0]), key.translate(_ATBASH))
         for plain in simple:
             if self._private(plain):
@@ -239,6 +255,13 @@ class Reader:
             if (told := self._misspelt.get(form)) is not None and abs(len(told) - len(key)) <= 1:
                 return told
         return None
+
+
+@cache
+def _sensitive_pieces() -> re.Pattern[str]:
+    joined = {"".join(sequence) for sequence in sensitive_sequences()}
+    long = (k for k in joined if len(k) >= _SENSITIVE_INSIDE and not sensitive_if_personal(k))
+    return re.compile("|".join(sorted(long, key=lambda k: (-len(k), k))))
 
 
 def _misspellings(entries: Entries) -> dict[str, str]:
@@ -305,11 +328,13 @@ def _cased(key: str, raw: str) -> str:
     return key.capitalize() if any(c.isupper() for c in raw) else key
 
 
-def _apart(pieces: Iterator[Piece]) -> list[Piece]:
-    """Pieces that do not overlap: the first one found wins, but a closed one always stays."""
+def _apart(pieces: Iterator[Piece], size: int) -> list[Piece]:
+    """Pieces of a text of that size that do not overlap: the first one found wins."""
     out: list[Piece] = []
+    taken = bytearray(size)
     for piece in pieces:
-        if all(piece.end <= other.start or other.end <= piece.start for other in out):
+        if not any(taken[piece.start : piece.end]):
+            taken[piece.start : piece.end] = b"\1" * (piece.end - piece.start)
             out.append(piece)
     return sorted(out)
 
