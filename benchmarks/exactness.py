@@ -245,7 +245,7 @@ def open_pair(stack: ExitStack, device: Path, cloud: Path, window: int) -> tuple
     model = stack.enter_context(LlamaCpp(device, threads=1, context_tokens=window))
     server = stack.enter_context(DemoCloud(cloud, threads=1, context_tokens=window))
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    ledger = stack.enter_context(Ledger.open(folder / "ledger.sqlite"))
+    ledger = stack.enter_context(Ledger.open(folder / "ledger.sqlite", key=os.urandom(32)))
     egress = stack.enter_context(Egress(CloudEndpoint.parse(server.url), ledger))
     connection = CloudConnection(egress, server.model, "llama-server")
     return model, Pair(model, DeviceTokens(model), connection)

@@ -112,7 +112,7 @@ def verify(ledger: LedgerPath = None) -> None:
     typer.echo(
         f"{result.rows} rows before that are good. Keep the file as it is. To start a new "
         f"ledger, move {opened.path.name}, its -wal file if there is one, and its .head file "
-        "to another folder.",
+        "to another folder, and put a copy of cogenesis.key beside them.",
         err=True,
     )
     raise typer.Exit(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
@@ -59,7 +60,7 @@ class BitsPair:
             undo.callback(self._stack.close)
             enter = self._stack.enter_context
             folder = Path(enter(tempfile.TemporaryDirectory()))
-            ledger = enter(Ledger.open(folder / "ledger.sqlite"))
+            ledger = enter(Ledger.open(folder / "ledger.sqlite", key=os.urandom(32)))
             cloud = enter(self._cloud)
             egress = enter(Egress(CloudEndpoint.parse(cloud.url), ledger))
             self._connection = CloudConnection(egress, cloud.model, "llama-server")

@@ -69,7 +69,7 @@ class SpeedPair:
         with ExitStack() as undo:
             undo.callback(stack.close)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            ledger = stack.enter_context(Ledger.open(folder / "ledger.sqlite"))
+            ledger = stack.enter_context(Ledger.open(folder / "ledger.sqlite", key=os.urandom(32)))
             cloud = stack.enter_context(self._cloud)
             network = stack.enter_context(Network(cloud.url, times))
             for rtt_ms in times:

@@ -363,5 +363,5 @@ class Ledger:
         raise LedgerError(
             f"The ledger {self.path} is not as it was left: {problem}. Look at it with "
             f"'cogenesis ledger verify'. To start a new one, move it, its -wal file if there is "
-            f"one, and {self._head.path.name} to another folder."
+            f"one, and {self._head.path.name} to another folder, with a copy of cogenesis.key."
         )

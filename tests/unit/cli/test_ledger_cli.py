@@ -6,8 +6,10 @@ import json
 import stat
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -15,6 +17,8 @@ from typer.testing import CliRunner, Result
 from cogenesis.cli.ledger import ledger_app, printable, text_fields
 from cogenesis.errors import InputError, LedgerError
 from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
+from tests.unit.privacy.key_samples import forget_keys
+from tests.unit.privacy.key_samples import quick as quick
 from tests.unit.privacy.ledger_samples import tampering
 
 LONG = "An outline for a letter to a friend. " * 20 + "The end."
@@ -195,3 +199,72 @@ def test_printable_leaves_nothing_that_is_obeyed_or_hidden(text: str) -> None:
     assert not {unicodedata.category(c) for c in shown} & hidden
     if not {unicodedata.category(c) for c in text} & hidden:
         assert shown == text
+
+
+# ---------------------------------------------------------------- forgetting and the key
+
+
+def test_help_has_examples_of_every_kind_of_use() -> None:
+    shown = invoke("--help").stdout
+    for command in ("show", "verify", "export", "forget --before", "rekey --passphrase"):
+        assert f"cogenesis ledger {command}" in shown
+    for command in ("forget", "rekey"):
+        assert f"cogenesis ledger {command}" in invoke(command, "--help").stdout
+
+
+def test_forget_asks_first_and_verify_says_what_is_gone(path: Path) -> None:
+    refused = CliRunner().invoke(ledger_app, ["forget", "--before", "2999-01-01"], input="n\n")
+    assert refused.exit_code == 1
+    assert len(json.loads(invoke("show", "--json").stdout)) == 3
+    early = invoke("forget", "--before", "2001-01-01", "--yes")
+    assert "nothing was forgotten" in early.stdout
+    result = invoke("forget", "--before", "2999-01-01", "--yes")
+    assert (result.exit_code, result.stdout) == (
+        0, "Rows up to 5 are forgotten. Row 6 says so.\n"
+    )  # fmt: skip
+    assert invoke("show", "--json").stdout == "[]\n"
+    checked = invoke("verify").stdout
+    assert "Rows 1 to 5 were forgotten (all from before 2999-01-01T00:00:00.000Z)." in checked
+    assert "1 rows checked" in checked
+    assert invoke("forget", "--before", "yesterday", "--yes").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [["forget", "--before", "2999-01-01", "--yes"], ["rekey"]])
+def test_upkeep_without_a_ledger_makes_none(home: Path, command: list[str]) -> None:
+    result = invoke(*command)
+    assert result.exit_code == 0
+    assert "There is no ledger yet" in result.stdout
+    assert list(home.iterdir()) == []
+
+
+def test_rekey_takes_a_passphrase_from_the_terminal_or_the_environment_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    typed = CliRunner().invoke(
+        ledger_app, ["rekey", "--passphrase"], input="first words\nfirst words\n"
+    )
+    assert typed.exit_code == 0, typed.output
+    assert "locked with the passphrase, for ledger.sqlite" in typed.stdout
+    assert "first words" not in typed.output
+    forget_keys()
+    assert isinstance(invoke("show").exception, LedgerError)
+    monkeypatch.setenv("COGENESIS_PASSPHRASE", "first words")
+    monkeypatch.setenv("COGENESIS_NEW_PASSPHRASE", "second words")
+    assert invoke("rekey").exit_code == 0
+    forget_keys()
+    assert "is not that of the ledger" in str(invoke("show").exception)
+    monkeypatch.setenv("COGENESIS_PASSPHRASE", "second words")
+    assert "5 rows checked" in invoke("verify").stdout
+    assert "in a file" in invoke("rekey", "--key-file").stdout
+    both = invoke("rekey", "--key-file", "--keyring")
+    assert isinstance(both.exception, InputError)
+
+
+def test_no_option_takes_a_passphrase() -> None:
+    """An argument would be in the list of processes, for every user of the device to read."""
+    commands: dict[str, Any] = vars(typer.main.get_command(ledger_app))["commands"]
+    assert "rekey" in commands
+    for name, one in commands.items():
+        for option in one.params:
+            if "pass" in (option.name or "") or "key" in (option.name or ""):
+                assert getattr(option, "is_flag", False), (name, option.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shutil
 import stat
@@ -12,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -498,33 +497,64 @@ def recipe() -> str:
     return str(script)
 
 
-def run_recipe(tmp_path: Path, lines: list[str]) -> subprocess.CompletedProcess[str]:
+def run_recipe(tmp_path: Path, lines: list[str], *noted: str) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "sent.jsonl"
     file.write_text("".join(lines), encoding="utf-8")
-    command = [sys.executable, "-I", "-c", recipe(), str(file)]
+    command = [sys.executable, "-I", "-c", recipe(), str(file), *noted]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_documented_script_checks_an_export(filled: Path, tmp_path: Path) -> None:
+def exported(path: Path) -> tuple[list[str], str]:
+    """The lines of an export, and the head that `verify` prints."""
     out = io.StringIO()
-    with Ledger.open(filled) as ledger:
-        assert ledger.export(out) == ROWS
-        head = ledger.verify().head
-    lines = out.getvalue().splitlines(keepends=True)
-    assert out.getvalue().isascii()
-    good = run_recipe(tmp_path, lines)
-    assert (good.returncode, good.stdout) == (0, f"{ROWS} rows, head {head}\n")
+    with Ledger.open(path) as ledger:
+        ledger.export(out)
+        return out.getvalue().splitlines(keepends=True), ledger.verify().head
+
+
+def test_the_documented_script_checks_an_export(filled: Path, tmp_path: Path) -> None:
+    lines, head = exported(filled)
+    assert len(lines) == ROWS
+    assert "".join(lines).isascii()
+    good = run_recipe(tmp_path, lines, head)
+    assert (good.returncode, good.stdout) == (0, f"rows 1 to {ROWS}, head {head}\n")
     changed = [*lines[:2], lines[2].replace("timeout", "timeouts").replace("POST", "PUT")]
     assert changed[2] != lines[2]
-    for bad in ([*changed, *lines[3:]], lines[1:], lines[:3] + lines[4:], lines[:1] + lines):
+    swapped = [*lines[:2], lines[3], lines[2], *lines[4:]]
+    for bad in ([*changed, *lines[3:]], lines[:3] + lines[4:], lines[:1] + lines, swapped):
         result = run_recipe(tmp_path, bad)
         assert result.returncode == 1
         assert "not as written" in result.stderr
+    beginning = run_recipe(tmp_path, lines[2:])
+    assert beginning.returncode == 1
+    assert "rows 1 to 2 are missing" in beginning.stderr
+    # A chain whose end was cut is still a chain: only a head noted elsewhere shows it.
+    assert run_recipe(tmp_path, lines[:-1]).returncode == 0
+    assert "the noted head is not in it" in run_recipe(tmp_path, lines[:-1], head).stderr
 
 
-def test_an_export_holds_every_column(filled: Path) -> None:
-    out = io.StringIO()
+def test_the_documented_script_knows_what_was_forgotten(filled: Path, tmp_path: Path) -> None:
     with Ledger.open(filled) as ledger:
-        ledger.export(out)
-    for line in out.getvalue().splitlines():
-        assert set(json.loads(line)) == {*COLUMNS, "hash"}
+        assert ledger.forget(datetime.now(UTC) + timedelta(days=1)) is not None
+        ledger.append(request(7))
+    lines, head = exported(filled)
+    good = run_recipe(tmp_path, lines, head)
+    assert (good.returncode, good.stdout) == (0, f"rows 8 to 9, head {head}\n"), good.stderr
+    assert "rows 1 to 8 are missing" in run_recipe(tmp_path, lines[1:]).stderr
+    edited = [lines[0].replace('\\"last\\": 7', '\\"last\\": 6'), *lines[1:]]
+    assert edited != lines
+    assert "line 1 is not as written" in run_recipe(tmp_path, edited).stderr
+
+
+def test_the_documented_script_is_not_fooled_by_a_record_that_does_not_fit(
+    filled: Path, tmp_path: Path
+) -> None:
+    """A later record that claims other rows, or that rows are gone which are there."""
+    complete, _ = exported(filled)
+    with Ledger.open(filled) as ledger:
+        assert ledger.forget(datetime.now(UTC) + timedelta(days=1)) is not None
+    (record,), _ = exported(filled)
+    more = run_recipe(tmp_path, [*complete, record])
+    assert "line 8 is not as written" in more.stderr
+    for cut in (2, 5):
+        assert run_recipe(tmp_path, [*complete[cut:], record]).returncode == 1
