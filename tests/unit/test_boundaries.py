@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,20 +27,28 @@ MAKERS = {"public", "Setting"}
 SETTINGS = {"models/cloud_connection.py": "the model's name from the configuration"}
 
 
-def imports(path: Path, *, run_time_only: bool = True) -> Iterator[str]:
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All of a module's syntax tree, the module first. Read once for all tests."""
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """Full names of what a module imports, anywhere in it, TYPE_CHECKING blocks left out."""
-    tree = ast.parse(path.read_text("utf-8"))
+    found: list[str] = []
     skipped: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             skipped.update(child for part in node.body for child in ast.walk(part))
-    for node in ast.walk(tree):
-        if run_time_only and node in skipped:
+    for node in nodes(path):
+        if node in skipped:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            found.append(node.module)
+    return tuple(found)
 
 
 def name(path: Path) -> str:
@@ -87,7 +96,7 @@ def test_public_text_is_made_of_literals() -> None:
     """`public(...)` takes a string constant and nothing computed, so no data hides in it."""
     seen = 0
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "public":
                 seen += 1
                 (argument,) = node.args
@@ -95,13 +104,13 @@ def test_public_text_is_made_of_literals() -> None:
     assert seen > 10
 
 
-def ways_around(tree: ast.Module) -> Iterator[str]:
+def ways_around(tree: tuple[ast.AST, ...]) -> Iterator[str]:
     """Uses of `public` and `Setting` that the tests below would not see as what they are.
 
     Not covered: strings put together at run time (`getattr(module, "pub" + "lic")`), `exec`.
     """
     imported: set[str] = set()
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Import):
             yield from (f"import {a.name}" for a in node.names if a.name.startswith(RELEASED))
         elif isinstance(node, ast.ImportFrom):
@@ -119,15 +128,15 @@ def ways_around(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.Constant) and node.value in MAKERS:
             yield f"line {node.lineno}: the name {node.value!r} as a string"
     seen = plain_uses(tree)
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Name) and node.id in imported and node not in seen:
             yield f"line {node.lineno}: {node.id} is passed on"
 
 
-def plain_uses(tree: ast.Module) -> set[ast.AST]:
+def plain_uses(tree: tuple[ast.AST, ...]) -> set[ast.AST]:
     """The names in `public(...)` and `Setting.of(...)`, and those in annotations."""
     plain: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name) and node.func.id == "public":
                 plain.add(node.func)
@@ -142,7 +151,7 @@ def plain_uses(tree: ast.Module) -> set[ast.AST]:
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_releases_are_made_in_plain_sight(path: Path) -> None:
     if name(path) != "privacy/released.py":
-        assert not list(ways_around(ast.parse(path.read_text("utf-8"))))
+        assert not list(ways_around(nodes(path)))
 
 
 @pytest.mark.parametrize(
@@ -171,13 +180,13 @@ def test_releases_are_made_in_plain_sight(path: Path) -> None:
     ],
 )
 def test_each_way_around_would_be_seen(code: str) -> None:
-    assert list(ways_around(ast.parse(code)))
+    assert list(ways_around(tuple(ast.walk(ast.parse(code)))))
 
 
 def test_settings_are_made_where_a_model_is_named() -> None:
     found: dict[str, list[str]] = {}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Setting.of":
                 found.setdefault(name(path), []).extend(map(ast.unparse, node.args))
     assert found == {"models/cloud_connection.py": ["model"]}
@@ -189,7 +198,7 @@ def test_tls_verification_cannot_be_switched_off() -> None:
         text = path.read_text("utf-8")
         assert "CERT_NONE" not in text, name(path)
         assert "check_hostname = False" not in text, name(path)
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(path):
             if isinstance(node, ast.keyword) and node.arg == "verify":
                 off = isinstance(node.value, ast.Constant) and node.value.value is not True
                 assert not off, f"{name(path)}:{node.value.lineno}"
@@ -221,7 +230,7 @@ def test_modules_are_small_rooms() -> None:
         lines = path.read_text("utf-8").splitlines()
         assert len(lines) <= 400, f"{name(path)} has {len(lines)} lines"
         assert path.stem not in {"utils", "util", "helpers", "common", "misc"}
-        for node in ast.walk(ast.parse("\n".join(lines))):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 reason = "long because" in (ast.get_docstring(node) or "")
