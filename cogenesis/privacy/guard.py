@@ -23,32 +23,28 @@ list as not covered.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Final, Literal
 
 from cogenesis.errors import CogenesisError, GuardRefusedError, InstructionError
-from cogenesis.privacy.identifiers import LEGAL_FORMS, merge
+from cogenesis.privacy.derivation import (
+    MIN_ENGLISH,
+    Find,
+    content_left,
+    general_text,
+    not_english,
+    with_roles,
+)
+from cogenesis.privacy.disguises import Disguises
+from cogenesis.privacy.identifiers import merge
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.normal import foreign, joined, tidy, words
-from cogenesis.privacy.released import (
-    _MINT,
-    Finding,
-    GeneralInstruction,
-    PublicText,
-    Role,
-)
-from cogenesis.privacy.title import is_title
-from cogenesis.privacy.words import (
-    base,
-    content,
-    english_share,
-    families,
-    ordinary,
-    public_names,
-    zipf,
-)
+from cogenesis.privacy.particulars import elsewhere, particulars
+from cogenesis.privacy.recogniser import Recogniser, findings
+from cogenesis.privacy.released import _MINT, Finding, GeneralInstruction, PublicText
+from cogenesis.privacy.title import title_of
+from cogenesis.privacy.words import content, english_share, families
 
 MAX_INSTRUCTION: Final = 20_000
 """Characters of an instruction. Longer input is a file passed by mistake."""
@@ -60,39 +56,7 @@ MIN_CONTENT_WORDS: Final = 3
 PASTED_RUN: Final = 8
 """So many content words of the context in a row are a pasted passage, not a topic."""
 
-MIN_ENGLISH: Final = 0.6
-
-UNKNOWN_BELOW: Final = 3.0
-"""Zipf frequency under which a word that is in no dictionary is taken for somebody's name."""
-
 Source = Literal["given", "title", "derived"]
-
-_ROLE_WORDS: Final[dict[Role, str]] = {
-    "person": "someone",
-    "organisation": "an organisation",
-    "place": "some place",
-    "name": "something",
-    "contact": "contact details",
-    "date": "some day",
-    "amount": "an amount",
-    "number": "",
-    "address": "an address",
-    "health": "something personal",
-    "sexuality": "something personal",
-    "religion": "something personal",
-    "politics": "something personal",
-    "money": "something personal",
-    "law": "something personal",
-    "word": "something",
-    "words": "something",
-}
-_ROLE_KEYS: Final = frozenset(w.key for text in _ROLE_WORDS.values() for w in words(text))
-_EMPTY: Final = re.compile(r"\(\s*\)|\[\s*\]|\s+(?=[.,;!?](?:\s|$))")
-"""What a removed number leaves behind."""
-_DETERMINERS: Final = tuple(
-    form + " " for word in ("the", "a", "an", "my", "our", "your") for form in (word, word.title())
-)
-"""Role words bring their own: "about my divorce" is "about something personal"."""
 
 
 def _fail_closed(
@@ -119,13 +83,18 @@ class Guard:
     """Decides what may leave, for one private context.
 
     `allow` holds the words that the user lets through (`--allow WORD`): identifiers, and in
-    an instruction without `--general` also sensitive and rare words.
+    an instruction without `--general` also sensitive and rare words. A `recogniser` is asked
+    beside the guard's own rules and can only add to what they find.
     """
 
-    __slots__ = ("_allowed", "lexicon")
+    __slots__ = ("_allowed", "_disguises", "_recogniser", "lexicon")
 
-    def __init__(self, lexicon: Lexicon, *, allow: Iterable[str] = ()) -> None:
+    def __init__(
+        self, lexicon: Lexicon, *, allow: Iterable[str] = (), recogniser: Recogniser | None = None
+    ) -> None:
         self.lexicon = lexicon
+        self._disguises = Disguises(lexicon)
+        self._recogniser = recogniser
         keyed = (("".join(w.key for w in words(word)), word) for word in allow)
         self._allowed = {key: word for key, word in keyed if key}
 
@@ -180,15 +149,12 @@ class Guard:
             GuardRefusedError: too little is left, or the language has no word lists.
         """
         self.check_instruction(instruction)
-        title, colon, _ = instruction.partition(": ")
-        if colon and is_title(title):
+        title = title_of(instruction)
+        if title is not None:
             text = self._replace(tidy(title), self._personal)
-            self._need_content(text, at_least=1)
-            self._need_short(text)
-            return self._mint(text, "title")
-        text = tidy(instruction)
-        self._need_english(text)
-        text = self._replace(text, self._private)
+            if content_left(text):
+                return self._mint(text, "title")
+        text = general_text(instruction, self._private, self._replace, limit=MAX_GENERAL)
         self._need_content(text, at_least=MIN_CONTENT_WORDS)
         self._need_short(text)
         return self._mint(text, "derived")
@@ -234,22 +200,33 @@ class Guard:
     # -- the classes, less what the user allowed ------------------------------------------
 
     def _identifiers(self, text: str) -> tuple[Finding, ...]:
-        found = [*self.lexicon.identifiers(text), *_unreadable(text)]
+        found = [
+            *self.lexicon.identifiers(text),
+            *_unreadable(text),
+            *self._disguises.find(text),
+            *(f for f in findings(self._recogniser, text) if f.kind == "identifier"),
+        ]
         return tuple(f for f in merge(text, found) if not self._is_allowed(f))
 
     def _personal(self, text: str) -> tuple[Finding, ...]:
         """Classes 1 and 2, which only `--general` or `--allow` may let through."""
-        found = (f for f in self.lexicon.sensitive(text) if not self._is_allowed(f))
-        return merge(text, [*self._identifiers(text), *found])
+        recognised = (f for f in findings(self._recogniser, text) if f.kind == "sensitive")
+        found = [*self.lexicon.sensitive(text), *recognised]
+        return merge(
+            text, [*self._identifiers(text), *(f for f in found if not self._is_allowed(f))]
+        )
 
     def _private(self, text: str) -> tuple[Finding, ...]:
+        """What a derived instruction may not hold: all classes, and what may be a name."""
         found = [
             *self._personal(text),
+            *(f for f in self._disguises.find(text, particulars=True) if not self._is_allowed(f)),
             *(f for f in self.lexicon.rare(text) if not self._is_allowed(f)),
-            *(f for f in _unknown(text) if not self._is_allowed(f)),
+            *(f for f in particulars(text) if not self._is_allowed(f)),
             *_last_words(text, self.lexicon.runs(text)),
         ]
-        return merge(text, found)
+        more = (f for f in elsewhere(text, found) if not self._is_allowed(f))
+        return merge(text, [*found, *more])
 
     def _is_allowed(self, finding: Finding) -> bool:
         keys = [w.key for w in words(finding.text)]
@@ -259,18 +236,8 @@ class Guard:
 
     # -- making the general text ----------------------------------------------------------
 
-    def _replace(self, text: str, find: Callable[[str], tuple[Finding, ...]]) -> str:
-        """Put role words for private spans until none is left.
-
-        A replacement can bring two harmless words together that are private side by side, so
-        the text is read again; five rounds are more than any input of the tests needs.
-        """
-        for _ in range(5):
-            found = find(text)
-            if not found:
-                return text
-            text = tidy(_EMPTY.sub(" ", _with_role_words(text, found)))
-        raise GuardRefusedError("the guard cannot make this instruction general", find(text))
+    def _replace(self, text: str, find: Find) -> str:
+        return with_roles(text, find)
 
     def _mint(self, text: str, source: Source) -> GeneralInstruction:
         """The last verdict, on the very characters that would leave."""
@@ -309,10 +276,7 @@ class Guard:
         for finding in self.lexicon.identifiers(text):
             rest, at = rest + text[at : finding.start] + " ", finding.end
         if english_share(rest + text[at:]) < MIN_ENGLISH:
-            raise GuardRefusedError(
-                "the guard's word lists are English and this does not look like it: it is "
-                "written on the device alone, unless you give --general TEXT in English"
-            )
+            raise not_english()
 
     @staticmethod
     def _need_short(text: str) -> None:
@@ -324,20 +288,11 @@ class Guard:
 
     @staticmethod
     def _need_content(text: str, *, at_least: int) -> None:
-        left = {base(w.key) for w in words(text) if content(w.key) and w.key not in _ROLE_KEYS}
-        if len(left) < at_least:
+        if content_left(text) < at_least:
             raise GuardRefusedError(
                 "too little is left of the instruction once the private words are out: say what "
                 "kind of text it is with --general TEXT"
             )
-
-
-def _unknown(text: str) -> Iterator[Finding]:
-    """Words that are in no dictionary and hardly in use: likely names, in small letters."""
-    for word in words(text):
-        known = word.number or ordinary(word.key) or word.key in public_names()
-        if not known and len(word.key) > 2 and zipf(word.key) < UNKNOWN_BELOW:
-            yield Finding(word.start, word.end, "identifier", "name", text[word.start : word.end])
 
 
 def _unreadable(text: str) -> Iterator[Finding]:
@@ -353,24 +308,3 @@ def _last_words(text: str, runs: Sequence[Finding]) -> list[Finding]:
         start = run.start + last.start
         out.append(Finding(start, run.end, "run", "words", text[start : run.end], "context"))
     return out
-
-
-def _with_role_words(text: str, found: Sequence[Finding]) -> str:
-    parts: list[str] = []
-    at = 0
-    for finding in found:
-        before = text[at : finding.start]
-        role_word = _ROLE_WORDS[finding.role]
-        for word in _DETERMINERS:
-            if before.endswith(" " + word) or before == word:
-                before = before[: -len(word)]
-                break
-        repeated = parts and not before.strip(" ,'&-") and parts[-1].casefold() == role_word
-        if not repeated:
-            if not "".join(parts).strip() and not before.strip():
-                role_word = role_word.capitalize()
-            parts += [before, role_word]
-        at = finding.end
-        if text[at : at + 2] == ". ":  # the dot of "Inc."
-            at += words(finding.text)[-1].key in LEGAL_FORMS
-    return "".join([*parts, text[at:]])

@@ -158,6 +158,16 @@ def public_first_words() -> frozenset[str]:
 
 
 @cache
+def listed_names() -> tuple[frozenset[str], frozenset[str]]:
+    """Public names that only the user may choose to send, joined, and their first words."""
+    found = [words(line) for line in _lines("named_publicly.txt")]
+    return (
+        frozenset("".join(w.key for w in name) for name in found),
+        frozenset(name[0].key for name in found if name),
+    )
+
+
+@cache
 def _sensitive() -> tuple[dict[str, SensitiveKind], frozenset[str]]:
     """Categories by key, and the keys that count beside a personal word only."""
     kinds: dict[str, SensitiveKind] = {}

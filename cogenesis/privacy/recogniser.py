@@ -1,0 +1,64 @@
+"""Recognisers of private spans that know no context: the guard asks one beside its own rules.
+
+A recogniser reads a text on the device and says which spans are private and what they are. It
+can only add to what the guard finds, never take away: a span with one of the nine identifier
+roles is an identifier, one with a sensitive role is sensitive. An error in it is a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
+
+from cogenesis.privacy.released import Finding, Role
+
+IDENTIFIERS: Final[frozenset[Role]] = frozenset(
+    (
+        "person",
+        "organisation",
+        "place",
+        "name",
+        "contact",
+        "date",
+        "amount",
+        "number",
+        "address",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RecognisedSpan:
+    """Characters [start, end) of the text that was read, and what they are."""
+
+    start: int
+    end: int
+    role: Role
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """Anything that finds private spans in a text, on this device and without a connection."""
+
+    def recognise(self, text: str) -> Iterable[RecognisedSpan]:
+        """Private spans of the text, in any order; they may overlap."""
+        ...
+
+
+def findings(recogniser: Recogniser | None, text: str) -> list[Finding]:
+    """What a recogniser finds, as the guard's findings; nothing without one.
+
+    Raises:
+        ValueError: a span lies outside the text (the guard then refuses).
+    """
+    if recogniser is None:
+        return []
+    found = []
+    for span in recogniser.recognise(text):
+        if not 0 <= span.start < span.end <= len(text):
+            raise ValueError("a recogniser gave a span outside the text")
+        kind = "identifier" if span.role in IDENTIFIERS else "sensitive"
+        private = text[span.start : span.end]
+        found.append(Finding(span.start, span.end, kind, span.role, private))  # type: ignore[arg-type]
+    return found
