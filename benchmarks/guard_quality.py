@@ -144,9 +144,9 @@ def cost(samples: Sequence[Sample], guards: Sequence[Guard]) -> dict[str, Any]:
         request_bytes += sum(len(p.text.encode()) for m in prompt.messages for p in m.parts)
     builds = best_of(lambda: [Lexicon(items) for items in texts], times=2)
     big = best_of(lambda: Lexicon(megabyte))
-    big_guard = Guard(Lexicon(megabyte))
-    both = best_of(lambda: [verdicts(guard, sample) for sample, guard in pairs])
-    with_big = best_of(lambda: [verdicts(big_guard, sample) for sample in samples])
+    big_lexicon = Lexicon(megabyte)
+    both = best_of(lambda: [verdicts(guard.lexicon, sample) for sample, guard in pairs])
+    with_big = best_of(lambda: [verdicts(big_lexicon, sample) for sample in samples])
     return {
         "lexicon_ms_per_sample": round(1000 * builds / len(samples), 2),
         "context_kB_per_sample": round(chars / len(samples) / 1000, 1),
@@ -161,8 +161,12 @@ def cost(samples: Sequence[Sample], guards: Sequence[Guard]) -> dict[str, Any]:
     }
 
 
-def verdicts(guard: Guard, sample: Sample) -> GeneralInstruction | None:
-    """Derive and release, as `write` and a second look do; None where the guard refuses."""
+def verdicts(lexicon: Lexicon, sample: Sample) -> GeneralInstruction | None:
+    """Derive and release, as `write` and a second look do; None where the guard refuses.
+
+    With a guard of its own, as every text has: one that has seen the text remembers it.
+    """
+    guard = Guard(lexicon)
     try:
         return guard.release(guard.derive(sample.instruction).text)
     except GuardRefusedError:

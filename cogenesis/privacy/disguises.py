@@ -21,14 +21,11 @@ from dataclasses import replace
 from typing import Final
 
 from cogenesis.privacy.lexicon import Lexicon
+from cogenesis.privacy.near import DIGITS, LONGEST_NUMBER
 from cogenesis.privacy.number_words import digits_in_order, spelled_out
 from cogenesis.privacy.readings import Reader, Reading
 from cogenesis.privacy.released import Finding
 
-DIGITS: Final = 6
-"""Digits of a number that is looked for in pieces."""
-
-_LONGEST: Final = 24
 _KEPT: Final = 8
 """Texts whose findings are kept: one instruction is judged several times."""
 
@@ -36,12 +33,11 @@ _KEPT: Final = 8
 class Disguises:
     """Finds disguised private matter for one context. Never shown, never pickled."""
 
-    __slots__ = ("_lexicon", "_memory", "_numbers", "_reader")
+    __slots__ = ("_lexicon", "_memory", "_reader")
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
         self._reader = Reader(lexicon.entries)
-        self._numbers = frozenset(numbers_of(lexicon))
         self._memory: dict[tuple[str, bool], tuple[Finding, ...]] = {}
 
     def __repr__(self) -> str:
@@ -89,21 +85,13 @@ class Disguises:
                     yield placed
 
     def _number_in_pieces(self, text: str) -> Iterator[Finding]:
-        if not self._numbers:
-            return
         digits, places = digits_in_order(text)
-        span = piece_of(digits, self._numbers)
+        if len(digits) < DIGITS:
+            return
+        span = piece_of(digits, self._lexicon.entries.near.numbers)
         if span is not None:
             start, end = places[span[0]][0], places[span[1] - 1][1]
             yield Finding(start, end, "identifier", "number", text[start:end], "context")
-
-
-def numbers_of(lexicon: Lexicon) -> Iterator[str]:
-    """Digits of every identifier of the context that has at least DIGITS of them."""
-    for key in lexicon.entries.keys:
-        digits = "".join(c for c in key if c.isdigit())
-        if DIGITS <= len(digits) <= _LONGEST:
-            yield digits
 
 
 def piece_of(digits: str, numbers: frozenset[str]) -> tuple[int, int] | None:
@@ -111,7 +99,7 @@ def piece_of(digits: str, numbers: frozenset[str]) -> tuple[int, int] | None:
     size = len(digits)
     hits: list[tuple[int, int]] = []
     for start in range(size - DIGITS + 1):
-        for end in range(start + DIGITS, min(size, start + _LONGEST) + 1):
+        for end in range(start + DIGITS, min(size, start + LONGEST_NUMBER) + 1):
             piece = digits[start:end]
             if piece in numbers or piece[::-1] in numbers:
                 hits.append((start, end))

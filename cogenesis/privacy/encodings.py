@@ -83,7 +83,7 @@ def _escape(form: str) -> str | None:
         return _as_text(unquote_to_bytes(form.replace("=", "%")))
     if first in "Uu":
         return _character(form[2:])
-    if form[1] in "nrt":
+    if form[1] in "nrtNRT":
         return None  # "\n" of a pasted string, or "\team": no letter is hidden by it
     digits = form[2:].strip("{}") if form[1] in "uUxX" else ""
     return _character(digits) if digits else _character(f"{int(form[1:], 8):x}")
@@ -156,7 +156,10 @@ def _base64(text: str, odd: Callable[[str], bool]) -> Iterator[Encoded]:
         if not strange[i] or i <= done:
             continue
         for last in range(min(len(chunks), i + 12), i, -1):
-            if not all(strange[i:last]) and last > i + 1:
+            # The end of a split code may be any letter or two.
+            if not all(strange[i : last - 1]) or not (
+                strange[last - 1] or _short(chunks[last - 1])
+            ):
                 continue
             form = "".join(m.group() for m in chunks[i:last])
             told = _from_base64(form)
@@ -165,6 +168,10 @@ def _base64(text: str, odd: Callable[[str], bool]) -> Iterator[Encoded]:
                 yield Encoded(start, end, told, closed=len(told) >= LONG)
                 done = last - 1
                 break
+
+
+def _short(chunk: re.Match[str]) -> bool:
+    return chunk.end() - chunk.start() <= 3
 
 
 def _from_base64(form: str) -> str | None:

@@ -22,6 +22,7 @@ from itertools import pairwise
 from typing import Final, Protocol
 
 from cogenesis.privacy.identifiers import proper_names
+from cogenesis.privacy.near import Near
 from cogenesis.privacy.normal import Word, words
 from cogenesis.privacy.notations import notations
 from cogenesis.privacy.released import Finding, Role
@@ -75,6 +76,7 @@ class Entries:
     """Sets of private words in normal form. Never shown, never pickled."""
 
     __slots__ = (
+        "_near",
         "_phrases",
         "_small_pairs",
         "capital_keys",
@@ -97,6 +99,7 @@ class Entries:
         self.runs: set[tuple[str, ...]] = set()
         # The keys of several words again, in words: the shield must know where each begins.
         self.sequences: set[tuple[str, ...]] = set()
+        self._near: Near | None = None
         self._phrases: dict[tuple[str, ...], Role] = {}
         self._small_pairs: set[tuple[str, str]] = set()
         unique: set[str] = set()
@@ -115,6 +118,13 @@ class Entries:
 
     def __getstate__(self) -> object:
         raise TypeError("a lexicon is private and is never serialised")
+
+    @property
+    def near(self) -> Near:
+        """The identifiers with a letter wrong, and their digits alone; made on first use."""
+        if self._near is None:
+            self._near = Near(self.keys)
+        return self._near
 
     def _read(self, item: TextOfContext, seen: set[str], unique: set[str]) -> None:
         text = item.text

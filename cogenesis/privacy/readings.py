@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 
 from cogenesis.privacy.encodings import Encoded, blocks, escapes, spoken_letters
 from cogenesis.privacy.entries import Entries
+from cogenesis.privacy.near import squeezed, without_one
 from cogenesis.privacy.normal import LONGEST_KEY, Word, words
 from cogenesis.privacy.words import (
     families,
@@ -50,7 +51,7 @@ _SHIFTS: Final = tuple(
 )
 _ATBASH: Final = str.maketrans(_LETTERS, _LETTERS[::-1])
 _SIGNED: Final = re.compile(
-    r"[^\W_]{0,40}[@$!|€+0-9][\w@$!|€+]{0,40}[^\W_]|[@$€|][^\W\d_][\w@$!|€+]{0,40}"
+    r"[^\W_]{0,40}[@$!|€+0-9][\w@$!|€+]{0,40}|[@$€|][^\W\d_][\w@$!|€+]{0,40}"
 )
 _AS_LETTERS: Final = tuple(
     str.maketrans("@$!|€+013456789", f"as{i}{i}eto{i}easbtb{g}")
@@ -83,12 +84,10 @@ class Reading(NamedTuple):
 class Reader:
     """Reads odd pieces for one context. Never shown, never pickled."""
 
-    __slots__ = ("_entries", "_misspelt", "_squeezed")
+    __slots__ = ("_entries",)
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
-        self._misspelt: dict[str, str] | None = None
-        self._squeezed: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return "Reader(hidden)"
@@ -177,11 +176,11 @@ class Reader:
             form = m.group().lower()
             if sum(c.isalpha() for c in form) < 2 or len(form) < 3 or _odd_free(form):
                 continue
-            for table in _AS_LETTERS:
-                key = "".join(w.key for w in words(form.translate(table)))
-                if self._private(key) or (ordinary(key) and zipf(key) >= _READABLE_FROM):
-                    yield Piece(m.start(), m.end(), _cased(key, m.group()))
-                    break
+            forms = (form, form.rstrip("!")) if form[-1] == "!" else (form,)
+            told = (f.translate(table) for f in forms for table in _AS_LETTERS)
+            keys = ("".join(w.key for w in words(t)) for t in told)
+            if (plain := next((k for k in keys if self._sensible(k)), None)) is not None:
+                yield Piece(m.start(), m.end(), _cased(plain, m.group()))
 
     def _put_together(self, text: str, found: Sequence[Word]) -> Iterator[Piece]:
         """Neighbours of which at least one is odd, that are a word together."""
@@ -242,17 +241,13 @@ class Reader:
 
     def _misspelling(self, key: str) -> str | None:
         """The identifier of the context that an odd word is with one letter wrong."""
-        if self._misspelt is None:
-            self._misspelt = _misspellings(self._entries)
-            self._squeezed = {
-                _squeezed(k): k for k in self._entries.keys if len(k) > 4 and k.isalpha()
-            }
-        if (told := self._squeezed.get(_squeezed(key))) is not None and told != key:
+        near = self._entries.near
+        if (told := near.squeezed.get(squeezed(key))) is not None and told != key:
             return told
         if len(key) < 5 or key in self._entries.keys:
             return None
-        for form in (key, *_without_one(key)):
-            if (told := self._misspelt.get(form)) is not None and abs(len(told) - len(key)) <= 1:
+        for form in (key, *without_one(key)):
+            if (told := near.misspelt.get(form)) is not None and abs(len(told) - len(key)) <= 1:
                 return told
         return None
 
@@ -262,25 +257,6 @@ def _sensitive_pieces() -> re.Pattern[str]:
     joined = {"".join(sequence) for sequence in sensitive_sequences()}
     long = (k for k in joined if len(k) >= _SENSITIVE_INSIDE and not sensitive_if_personal(k))
     return re.compile("|".join(sorted(long, key=lambda k: (-len(k), k))))
-
-
-def _misspellings(entries: Entries) -> dict[str, str]:
-    """Identifiers of six letters or more by what is left of them without any one letter."""
-    out: dict[str, str] = {}
-    for key in entries.keys:
-        if 6 <= len(key) <= _LONGEST and key.isalpha():
-            out.setdefault(key, key)
-            for form in _without_one(key):
-                out.setdefault(form, key)
-    return out
-
-
-def _without_one(key: str) -> Iterator[str]:
-    return (key[:i] + key[i + 1 :] for i in range(len(key)))
-
-
-def _squeezed(key: str) -> str:
-    return re.sub(r"(.)\1+", r"\1", key)
 
 
 @lru_cache(maxsize=20_000)
@@ -300,7 +276,7 @@ def _piece_like(word: Word) -> bool:
 def _odd_chunk(chunk: str) -> bool:
     """Whether a chunk between spaces looks like no words: for encodings of six bits a letter."""
     found = words(chunk)
-    return bool(found) and any(
+    return chunk[-1] == "=" or any(
         _odd(w.key)
         or (w.number and not w.key.isdigit())
         or not (w.raw.islower() or w.raw.isupper() or w.raw.istitle())
