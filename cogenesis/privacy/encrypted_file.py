@@ -83,6 +83,21 @@ def key_of(path: Path, keys: Sequence[bytes]) -> bytes | None:
     raise apsw.NotADBError("no key opens it")
 
 
+@contextmanager
+def look_into(path: Path, key: bytes | None) -> Iterator[apsw.Connection]:
+    """A view of the file without its write-ahead log, that cannot change anything.
+
+    No lock is taken and no log or journal is looked at, so the key need not be right.
+    """
+    import apsw
+
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW | apsw.SQLITE_OPEN_URI
+    with _closing(apsw.Connection(f"{path.as_uri()}?immutable=1", flags=flags)) as connection:
+        if key is not None:
+            _unlock(connection, key)
+        yield connection
+
+
 def reencrypt(
     path: Path,
     old: bytes | None,
@@ -181,11 +196,7 @@ def _try_lock(descriptor: int) -> bool:
 def _opens(path: Path, key: bytes | None) -> bool:
     import apsw
 
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW | apsw.SQLITE_OPEN_URI
-    # Immutable: no lock is taken, no log or journal is looked at, nothing can be written.
-    with _closing(apsw.Connection(f"{path.as_uri()}?immutable=1", flags=flags)) as connection:
-        if key is not None:
-            _unlock(connection, key)
+    with look_into(path, key) as connection:
         try:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         except (apsw.NotADBError, apsw.IOError):

@@ -26,7 +26,14 @@ from typing import TYPE_CHECKING, Final
 
 from cogenesis.errors import LedgerError
 from cogenesis.privacy import home_key
-from cogenesis.privacy.encrypted_file import connect, folder_lock, key_of, reencrypt, sync_folder
+from cogenesis.privacy.encrypted_file import (
+    connect,
+    folder_lock,
+    key_of,
+    look_into,
+    reencrypt,
+    sync_folder,
+)
 from cogenesis.privacy.ledger_chain import GENESIS, Head, HeadFile
 from cogenesis.privacy.ledger_schema import APPLICATION_ID, SCHEMA, VERSION, schema_of, upgrade
 
@@ -51,7 +58,12 @@ def open_database(path: Path, head: HeadFile, key: bytes | None = None) -> apsw.
         # Before the lock: a passphrase may be asked for, and takes time. And where there is
         # no ledger, no lock and no key may be left behind.
         if key is None and home_key.read_key(path.parent) is None:
-            _check_plain(path)
+            try:
+                _check_plain(path)
+            except LedgerError:
+                # Another process may just have made key and ledger, in this order.
+                if home_key.read_key(path.parent) is None:
+                    raise
         with folder_lock(path.parent):
             keys = (key,) if key is not None else _folder_keys(path)
             found = _find_key(path, keys)
@@ -99,11 +111,9 @@ def _find_key(path: Path, keys: tuple[bytes, ...]) -> bytes | None:
 def _check_plain(path: Path) -> None:
     """Check that the file is empty or a ledger that is not encrypted; change nothing."""
     _find_key(path, ())
-    plain = connect(path, None, busy_ms=BUSY_MS)
-    try:
+    # Without its log: a ledger of version 1 was marked as one before it had a log.
+    with look_into(path, None) as plain:
         _check_marks(plain, path, fresh_is_fine=True)
-    finally:
-        plain.close()
 
 
 def _encrypt(path: Path, key: bytes) -> bytes:

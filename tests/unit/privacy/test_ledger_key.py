@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from cogenesis.errors import LedgerError
+from cogenesis.privacy import ledger_file
 from cogenesis.privacy.home_key import KEY_FILE, Source, create_key, read_key, write_key
 from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
 from tests.unit.privacy.key_samples import (
@@ -370,3 +371,24 @@ def test_missing_triggers_stay_missing(path: Path) -> None:
     with Ledger.open(path) as ledger:
         assert "triggers" in ledger.verify().problem
     assert not path.read_bytes().startswith(b"SQLite format 3")
+
+
+def test_two_first_openings_at_once_share_one_key(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process makes key and ledger just after this one saw that there is none."""
+    real = ledger_file._check_plain
+    others: list[Ledger] = []
+
+    def check(checked: Path) -> None:
+        if not others:
+            monkeypatch.setattr(ledger_file, "_check_plain", real)
+            others.append(Ledger.open(path))
+            others[0].append(request(0))
+        real(checked)
+
+    monkeypatch.setattr(ledger_file, "_check_plain", check)
+    with Ledger.open(path) as ledger:
+        assert ledger.append(request(1)) == 2
+        assert others[0].verify().rows == 2
+    others[0].close()
