@@ -27,6 +27,10 @@ import cogenesis
 
 PACKAGE = Path(cogenesis.__file__).resolve().parent
 
+sys.dont_write_bytecode = False
+"""Compiled tests are kept, whatever the environment says: or each worker compiles all of them
+in every run, which takes longer than most of what they test."""
+
 # The modules that may open a connection, and why.
 DOORS = {
     "privacy/egress.py": "the cloud",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.context.budget import Window
@@ -153,7 +153,6 @@ def test_what_is_left_out_is_told_in_words_without_private_text() -> None:
 
 
 @given(st.integers(500, 1500))
-@settings(max_examples=40)
 def test_the_prompt_fits_the_window(context_tokens: int) -> None:
     window = Window(context_tokens, max_tokens=150, sketch_reserve=100)
     filled = build(window=window).with_sketch(["a point of five words"] * 15)

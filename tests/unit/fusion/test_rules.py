@@ -185,12 +185,12 @@ def test_shaping(shaping: Shaping, expected: Array) -> None:
 
 
 def test_choices_follow_the_distribution() -> None:
-    """Chi-square on 20,000 draws; false alarm rate 1 in 10,000 (3 degrees: 21.1)."""
+    """Chi-square on 5,000 draws; false alarm rate 1 in 10,000 (3 degrees: 21.1)."""
     p = np.array([0.5, 0.25, 0.2, 0.05])
     counts = np.zeros(4)
-    for position in range(20_000):
+    for position in range(5_000):
         counts[choose(np.log(p), IDS, 11, position)] += 1
-    expected = 20_000 * p
+    expected = 5_000 * p
     assert ((counts - expected) ** 2 / expected).sum() < 21.1
 
 

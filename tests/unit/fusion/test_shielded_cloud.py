@@ -150,7 +150,6 @@ def same_row(one: Row | None, other: Row | None) -> bool:
 # --- which rows, and what leaves for them -------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
 @given(cut=cuts(), same=st.booleans(), data=st.data())
 def test_a_row_does_not_depend_on_drafts_or_on_what_was_asked_before(
     cut: Cut, same: bool, data: st.DataObject
@@ -165,7 +164,7 @@ def test_a_row_does_not_depend_on_drafts_or_on_what_was_asked_before(
         assert all(map(same_row, rows, expected[begin : end + 1]))
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(cut=cuts(), seed=st.integers(0, 99))
 def test_a_row_does_not_depend_on_threads(cut: Cut, seed: int) -> None:
     random, size = Random(seed), len(cut.ids)
@@ -190,7 +189,6 @@ def test_a_row_does_not_depend_on_threads(cut: Cut, seed: int) -> None:
     assert wrong == []
 
 
-@settings(deadline=None, max_examples=60)
 @given(cut=cuts(), same=st.booleans())
 def test_what_leaves_is_the_shielded_text_or_a_beginning_of_it(cut: Cut, same: bool) -> None:
     """Judged by the shield itself, position by position; `None` where nothing may be asked."""
@@ -210,7 +208,6 @@ def test_what_leaves_is_the_shielded_text_or_a_beginning_of_it(cut: Cut, same: b
         assert not any(word in each.lower() for word in PRIVATE for each in told.texts)
 
 
-@settings(deadline=None, max_examples=40)
 @given(cut=cuts(), begin=st.integers(0, 30))
 def test_of_held_positions_in_a_draft_nothing_leaves(cut: Cut, begin: int) -> None:
     begin = min(begin, len(cut.ids))

@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cogenesis.fusion import mixing
@@ -368,7 +368,6 @@ def drawings(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     return b"".join(drawn), drawn
 
 
-@settings(deadline=None, max_examples=40)
 @given(distributions(), distributions(), drawings(), st.sets(WORD), st.lists(WORD, max_size=20))
 def test_with_all_that_is_known_of_spelling_results_are_normalised_too(
     device: Distribution,

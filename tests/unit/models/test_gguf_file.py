@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.errors import ModelFileError
@@ -131,7 +131,6 @@ def test_a_tensor_type_of_the_future_is_let_through(model: Path) -> None:
 
 
 @given(noise=st.binary(max_size=300))
-@settings(max_examples=100, deadline=None)
 def test_noise_never_raises_anything_else(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes
 ) -> None:

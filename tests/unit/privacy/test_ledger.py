@@ -132,7 +132,7 @@ def test_totals_count_requests_and_body_bytes_after_a_row(filled: Path) -> None:
         assert (mark, ledger.totals(after=mark)) == (ROWS, Totals(0, 0))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     body=st.binary(max_size=300),
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=3, max_size=3),
@@ -283,7 +283,6 @@ def test_sql_cannot_change_or_remove_rows(filled: Path, sql: str) -> None:
     assert checked(filled) == before
 
 
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_one_changed_byte_of_any_field_is_found(sample: Path, data: st.DataObject) -> None:
     with copy_of(sample) as path:
@@ -313,7 +312,6 @@ def test_one_changed_byte_of_any_field_is_found(sample: Path, data: st.DataObjec
         assert (result.bad_row, result.rows) == (row, row - 1)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     row=st.integers(1, ROWS),
     other=st.integers(1, ROWS),

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.errors import CloudError
@@ -277,7 +277,6 @@ LISTS = st.lists(st.text(max_size=60), min_size=6, max_size=30).map(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.one_of(TEXTS, LISTS))
 def test_any_text_gives_a_bounded_sketch_or_a_cloud_error(text: str) -> None:
     try:
@@ -294,7 +293,6 @@ def test_any_text_gives_a_bounded_sketch_or_a_cloud_error(text: str) -> None:
         assert not re.search(r"[<>`|@\\]|://|\*\*", point)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.one_of(LISTS, TEXTS))
 def test_a_rendered_sketch_reads_back_the_same(text: str) -> None:
     try:
