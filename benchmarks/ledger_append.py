@@ -1,4 +1,4 @@
-"""How long does a ledger record take until it is on disk? Prints JSON.
+"""How long does a ledger record take until it is on disk, encrypted and not? Prints JSON.
 
     python benchmarks/ledger_append.py [--rows 500] [--bytes 2000] [--folder DIR]
 
@@ -15,11 +15,20 @@ import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import apsw
 
+from cogenesis.privacy.encrypted_file import connect
 from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
+from cogenesis.privacy.ledger_chain import GENESIS, Head, HeadFile
+from cogenesis.privacy.ledger_schema import SCHEMA
+
+KEY: Final = bytes(range(32))
 
 
 def main() -> None:
@@ -29,25 +38,27 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()
     entry = LedgerEntry("probe", "POST", "https://h/v1/completions", (), bytes(options.bytes), 1)
-    append_ms: list[float] = []
+    append_ms: dict[str, list[float]] = {"encrypted": [], "plain": []}
     outcome_ms: list[float] = []
-    with (
-        tempfile.TemporaryDirectory(dir=options.folder) as folder,
-        Ledger.open(Path(folder) / "ledger.sqlite") as ledger,
-    ):
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))
+        ledger = stack.enter_context(Ledger.open(folder / "ledger.sqlite", key=KEY))
+        plain = stack.enter_context(plain_ledger(folder / "plain.sqlite"))
+        # In turns, so that a busy moment of the disk meets both.
         for _ in range(options.rows):
-            start = time.perf_counter()
-            row = ledger.append(entry)
-            middle = time.perf_counter()
-            ledger.outcome(row, Outcome(200, "", 100, 0.5))
-            outcome_ms.append((time.perf_counter() - middle) * 1000)
-            append_ms.append((middle - start) * 1000)
+            append_ms["plain"].append(timed(lambda: plain.append(entry)))
+            append_ms["encrypted"].append(timed(lambda: ledger.append(entry)))
+            answered = partial(ledger.outcome, ledger.last_row(), Outcome(200, "", 9, 0.5))
+            outcome_ms.append(timed(answered))
         start = time.perf_counter()
         result = ledger.verify()
         verify_s = time.perf_counter() - start
+        open_ms = [timed(lambda: Ledger.open(ledger.path, key=KEY).close()) for _ in range(100)]
     report = {
-        "append_ms": summary(append_ms),
+        "append_ms": summary(append_ms["encrypted"]),
+        "append_plain_ms": summary(append_ms["plain"]),
         "outcome_ms": summary(outcome_ms),
+        "open_ms": summary(open_ms),
         "verify_rows_per_s": round(result.rows / verify_s),
         "rows": options.rows,
         "body_bytes": options.bytes,
@@ -62,6 +73,24 @@ def main() -> None:
         },
     }
     print(json.dumps(report, indent=2))
+
+
+def plain_ledger(path: Path) -> Ledger:
+    """The same without encryption, which only exists to be compared with."""
+    path.touch(mode=0o600)
+    connection, head = connect(path, None, busy_ms=2000), HeadFile(path)
+    for statement in SCHEMA:
+        connection.execute(statement)
+    connection.pragma("journal_mode", "wal")
+    head.write(Head(0, GENESIS))
+    return Ledger(path, connection, head)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Milliseconds."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
 
 
 def summary(times: list[float]) -> dict[str, float]:
