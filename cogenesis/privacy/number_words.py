@@ -70,7 +70,7 @@ def digits_in_order(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
     told: list[str] = []
     spans: list[tuple[int, int]] = []
     for i, char in enumerate(shown):
-        if char.isdigit():
+        if char.isdecimal():
             told.append(str(int(char)))
             at = places[i]
             spans.append(next(((a, b) for a, b in changed if a <= at < b), (at, at + 1)))
