@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cogenesis.cli.evaluate_bits import bits
+from cogenesis.cli.evaluate_leaks import leaks
 from cogenesis.cli.evaluate_speed import speed
 
 evaluate_app = typer.Typer(
@@ -12,4 +13,5 @@ evaluate_app = typer.Typer(
     help="Measure how fast, how well and how privately the two models write.",
 )
 evaluate_app.command("bits")(bits)
+evaluate_app.command("leaks")(leaks)
 evaluate_app.command("speed")(speed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +13,12 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.evaluate_progress import progress
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.progress import Progress
     from rich.table import Table
 
     from cogenesis.evaluation.bits import BitsSettings
@@ -184,7 +183,7 @@ class _Run:
         from cogenesis.evaluation.bits_samples import bits_task
 
         chosen = systems(self._settings.weights)
-        with _progress() as bar:
+        with progress() as bar:
             step = bar.add_task("tokens", total=sum(len(each.ids) for each in samples))
 
             def tick(tokens: int = 1) -> None:
@@ -222,28 +221,6 @@ class _Run:
     def _left_out(self, number: int, why: str) -> None:
         self.skipped.append({"sample": number, "reason": why})
         typer.echo(f"warning: sample {number} is left out: {why}", err=True)
-
-
-def _progress() -> Progress:
-    """On stderr, with the time left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        auto_refresh=False,
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _notes(told: dict[str, Any], settings: BitsSettings) -> list[str]:
