@@ -62,7 +62,7 @@ def place(address: str) -> bytes:
 
 def packets(end: int) -> list[tuple[str, int]]:
     """Where the packets so far wanted to go. The kernel's own greetings to a network are none."""
-    found = []
+    found: list[tuple[str, int]] = []
     while True:
         try:
             packet = os.read(end, 65_536)

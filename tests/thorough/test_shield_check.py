@@ -26,7 +26,7 @@ TEXT = "We and Odalys Fenwright ate sourdough at the Golden Thread in the garden
 MASKED = Shown("name", joined=False, kind="identifier")
 
 
-def decisions(view: View, text: str) -> tuple[Sequence[Word], list[Shown]]:
+def decisions(view: View, text: str) -> tuple[tuple[Word, ...], list[Shown]]:
     """The words of a text, and what the shield decided, told from an unbroken view."""
     found = words(text)
     inside = [any(s.start <= w.start < s.end for s in view.spans) for w in found]
@@ -202,7 +202,7 @@ def test_a_writer_that_forgets_to_mask_is_stopped(monkeypatch: pytest.MonkeyPatc
     ) -> None:
         self.words = until
 
-    monkeypatch.setattr(shield_module.Writing, "write", forgetful)
+    monkeypatch.setattr(Writing, "write", forgetful)
     shield = Shield(LEXICON, GENERAL)
     assert shield.view("We ate in the garden ").released.text == "We ate in the garden "
     with pytest.raises(EgressError, match="so nothing is sent"):
