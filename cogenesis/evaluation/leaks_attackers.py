@@ -74,7 +74,7 @@ def query_of(received: Received) -> Query:
     grown: dict[str, None] = {}
     for text in (*received.grown, *received.rest, *received.ends):
         grown.update(dict.fromkeys(terms(text)))
-    return Query(Counter(terms(received.opening)), Counter(grown))
+    return Query(Counter(terms(received.opening)), Counter(list(grown)))
 
 
 def terms(text: str) -> list[str]:
