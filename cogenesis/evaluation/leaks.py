@@ -156,7 +156,7 @@ class LeaksStage:
         """What the server receives for somebody without a context, probes included."""
         if mode not in self._fixed:
             task = Task(_NOBODY, mode=mode, general=_NOBODY, max_tokens=SKETCH_TOKENS)
-            self._fixed[mode] = Fixed(self._written(task)[1])
+            self._fixed[mode] = Fixed(self._written(task)[1], _NOBODY)
         return self._fixed[mode]
 
     def _written(self, task: Task) -> tuple[Result, list[Any]]:

@@ -58,14 +58,20 @@ class Received:
 class Fixed:
     """What a server receives, whoever writes."""
 
-    def __init__(self, requests: Iterable[Request] = ()) -> None:
-        """`requests` came for somebody without a context."""
+    def __init__(self, requests: Iterable[Request] = (), said: str = "") -> None:
+        """`requests` came for somebody without a context, whose general instruction was `said`."""
         self._lines: set[str] = set()
+        self._frames: set[tuple[str, str]] = set()
         self._rest: set[str] = set()
         for request in requests:
             strings, others = _leaves(request)
             self._lines.update(line.rstrip() for each in strings for line in each.splitlines())
             self._rest.update(others)
+        # What stands around a general instruction on its line ("Title: ") is nobody's, too.
+        for line in self._lines:
+            before, found, after = line.partition(said) if said else (line, "", "")
+            if found and (before or after):
+                self._frames.add((before, after))
 
     def received(self, requests: Iterable[Request]) -> Received:
         """What came beyond it."""
@@ -79,8 +85,15 @@ class Fixed:
 
     def _own_lines(self, text: str) -> str:
         """The lines of a text that are not the same for everybody."""
-        own = [line for line in text.splitlines(keepends=True) if line.rstrip() not in self._lines]
-        return "".join(own)
+        lines = text.splitlines(keepends=True)
+        return "".join(self._bare(line) for line in lines if line.rstrip() not in self._lines)
+
+    def _bare(self, line: str) -> str:
+        for before, after in self._frames:
+            shown = line.rstrip("\n")
+            if shown.startswith(before) and shown.endswith(after):
+                return line.removeprefix(before).removesuffix(after)
+        return line
 
 
 def of_texts(prompts: Sequence[str], rest: tuple[str, ...] = ()) -> Received:

@@ -61,7 +61,7 @@ def stem(word: str) -> str:
             break
     if len(word) > 3 and word[-1] == word[-2]:
         return word[:-1]
-    return word[:-1] if len(word) > 4 and word[-1] == "e" else word
+    return word[:-1] if len(word) > 3 and word[-1] == "e" else word
 
 
 @lru_cache(maxsize=200_000)

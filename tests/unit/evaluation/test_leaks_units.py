@@ -117,3 +117,4 @@ def test_words_are_read_as_they_look() -> None:
     }
     assert stem("stories") == stem("story") == "story"
     assert stem("bus") == "bus"
+    assert stem("hiking") == stem("hike")

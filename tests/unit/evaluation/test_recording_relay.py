@@ -98,7 +98,9 @@ def request(**body: object) -> Request:
     return Request("POST /v1", ("Host: here", "Content-Length: 9"), json.dumps(body).encode())
 
 
-FIXED = Fixed([request(prompt=["Rule.\n\nTitle: Nobody\n\nText:\n"], seed=0, stop=["\n"])])
+FIXED = Fixed(
+    [request(prompt=["Rule.\n\nTitle: Nobody\n\nText:\n"], seed=0, stop=["\n"])], "Nobody"
+)
 
 
 def test_what_everybody_sends_is_set_aside_and_nothing_else() -> None:
@@ -110,7 +112,7 @@ def test_what_everybody_sends_is_set_aside_and_nothing_else() -> None:
             Request("GET /Wren", ("Host: here", "X-User: Wren"), b""),
         ]
     )
-    assert told.opening == "Title: A speech\n"
+    assert told.opening == "A speech\n"
     assert told.grown == ("Dear Wr", "Dear friends, we")
     assert told.rest == ("seed 7", "GET /Wren", "X-User: Wren")
 
