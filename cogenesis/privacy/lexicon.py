@@ -104,6 +104,10 @@ class Lexicon:
         known = [*self._known(text, found), *self._beside_field(text, found)]
         return merge(text, [*known, *recognise(text)])
 
+    def known(self, text: str) -> tuple[Finding, ...]:
+        """Class 1, what the context alone makes an identifier."""
+        return tuple(self._known(text, words(text)))
+
     def sensitive(self, text: str) -> tuple[Finding, ...]:
         """Class 2: words of sensitive categories, in any inflection, also written apart."""
         found = words(text)

@@ -184,7 +184,7 @@ class Reader:
 
     def _put_together(self, text: str, found: Sequence[Word]) -> Iterator[Piece]:
         """Neighbours of which at least one is odd, that are a word together."""
-        odd = [_piece_like(w) for w in found]
+        odd = [piece_like(w) for w in found]
         for i, word in enumerate(found):
             key = word.key
             for last in range(i + 2, min(len(found), i + _PIECES) + 1):
@@ -265,7 +265,7 @@ def _odd(key: str) -> bool:
     return not key.isdigit() and not ordinary(key) and zipf(key) < KNOWN_FROM
 
 
-def _piece_like(word: Word) -> bool:
+def piece_like(word: Word) -> bool:
     """Whether a word may be a piece of one: it is none by itself, or a letter that is none."""
     key = word.key
     if len(key) == 1:
