@@ -181,7 +181,7 @@ def test_a_text_ends_in_time_with_a_cloud_that_answers_just_before_each_deadline
     begun = time.monotonic()
     tokens = list(decode(MODEL, cloud, Target(k=12), decoding).tokens(PROMPT))
     assert time.monotonic() - begun < 2.0  # in lockstep 3 s if each answer was waited for
-    with_cloud = [token.fallback for token in tokens].index("slow")
-    assert with_cloud > 0
-    assert {token.fallback for token in tokens[:with_cloud]} == {None}
-    assert {token.fallback for token in tokens[with_cloud:]} == {"slow"}
+    said = [token.fallback for token in tokens]
+    assert said[0] is None
+    assert set(said[1:]) == {None, "slow"}  # what came in by then is used without a wait
+    assert set(said[-20:]) == {"slow"}
