@@ -201,9 +201,8 @@ def table(report: dict[str, Any]) -> str:
     for name, value in report["all"].items():
         if not isinstance(value, dict):
             lines.append(f"{name:30}" + "".join(f"{report[half][name]!s:>12}" for half in halves))
-    for half in halves:
-        lines.append(f"{half}: {report[half]['served_as']}, {report[half]['refused_because']}")
-    return "\n".join([*lines, f"{report['cpu_ms_per_query']} ms of CPU time a query"])
+    why = [f"{h}: {report[h]['served_as']}, {report[h]['refused_because']}" for h in halves]
+    return "\n".join([*lines, *why, f"{report['cpu_ms_per_query']} ms of CPU time a query"])
 
 
 def share(part: float, whole: int) -> float:

@@ -25,7 +25,14 @@ from cogenesis.errors import GuardRefusedError
 from cogenesis.privacy.identifiers import LEGAL_FORMS, recognise
 from cogenesis.privacy.normal import tidy, words
 from cogenesis.privacy.released import Finding, Role
-from cogenesis.privacy.words import base, content, english_share, ordinary, public_names, zipf
+from cogenesis.privacy.words import (
+    base,
+    content,
+    english_share,
+    ordinary,
+    public_names,
+    zipf,
+)
 
 Find = Callable[[str], tuple[Finding, ...]]
 Replace = Callable[[str, Find], str]
@@ -35,6 +42,9 @@ MIN_ENGLISH: Final = 0.6
 
 MAX_TASK: Final = 200
 """Characters of the sentences that say what to do, in the form with topics."""
+
+CAPITAL_FROM: Final = 5.0
+"""Zipf frequency of a topic word that the text has with a capital only: most are names."""
 
 TOPIC_FROM: Final = 3.0
 """Zipf frequency of a topic word: rarer ones are names, or tell one text from all others."""
@@ -155,7 +165,7 @@ def topic_words(text: str, private: Sequence[Finding]) -> list[str]:
         forms[stem] = min(forms.get(stem, word.key), word.key)
         if not word.capital:
             small.add(stem)
-    seen = [stem for stem in counts if stem in small or zipf(stem) >= 4.0]
+    seen = [stem for stem in counts if stem in small or zipf(stem) >= CAPITAL_FROM]
     return [forms[stem] for stem in sorted(seen, key=lambda s: (-counts[s], -round(zipf(s)), s))]
 
 

@@ -7,7 +7,7 @@ is made of whatever was typed or pasted, so what only *may* be a name stays here
 * dictionary words that are rare and stand with a capital inside a sentence ("Luminate");
 * abbreviations in capitals that are not publicly known ("the FRC's plan");
 * names in program code: camelCase, snake_case, words with digits;
-* countries, regions, peoples and companies, which public lists would let pass;
+* countries, regions, large cities, peoples and companies (`data/named_publicly.txt`);
 * everything that is a name at another place of the same text.
 
 Not covered: a name that is a frequent word in small letters ("quote stone on the roof"), a
@@ -38,7 +38,7 @@ UNKNOWN_BELOW: Final = 4.0
 UNKNOWN_CAPITAL: Final = 4.5
 """The same for a word with a capital."""
 
-RARE_BELOW: Final = 3.0
+RARE_BELOW: Final = 2.5
 """Zipf frequency under which also a word of the dictionary is taken for a name."""
 
 CAPITAL_BELOW: Final = 9.0
@@ -48,7 +48,12 @@ SHOUTED: Final = 0.5
 """Share of words in capitals from which on capitals are a way of writing, not a sign."""
 
 _CODE: Final = re.compile(r"\w*(?:[a-z][A-Z]|[A-Za-z]_[A-Za-z]|[a-z]{2,}\d)\w*|<\w[^<>\s]*>")
-_EVERYDAY: Final = frozenset({"apple", "turkey", "jersey", "marvel", "guinea", "tinder", "chile"})
+# fmt: off
+_EVERYDAY: Final = frozenset((
+    "apple", "turkey", "jersey", "marvel", "guinea", "tinder", "chile", "la", "coke", "buffalo",
+    "target", "ups", "vanguard", "mit", "sap", "puma", "florence", "kent", "shell", "canon",
+))
+# fmt: on
 """Listed names that are everyday words in small letters."""
 _NEW_SENTENCE: Final = re.compile(r"[.!?:;\n|•\"“”*#>]\s*$|^\s*$")
 

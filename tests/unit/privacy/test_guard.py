@@ -114,7 +114,7 @@ def test_lengths_are_bounded() -> None:
     with pytest.raises(InstructionError, match="--context"):
         GUARD.derive("plan " * (MAX_INSTRUCTION // 5 + 1))
     with pytest.raises(GuardRefusedError, match="--general"):
-        GUARD.derive("make a plan for all our teams " * 40)
+        GUARD.derive("for all our teams " * 80)
 
 
 @pytest.mark.parametrize(
