@@ -151,4 +151,4 @@ def _installed(spacy: Any, model: str | None) -> str:
             "no English spaCy model is installed and none is on the package index. Install one "
             "with: python -m spacy download en_core_web_sm"
         )
-    return english[-1]
+    return str(english[-1])
