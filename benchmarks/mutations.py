@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cogenesis.context.private_context import ContextText
+from cogenesis.privacy.words import ordinary
 
 Kind = Literal[
     "name", "name word", "organisation", "place", "email", "phone", "address", "date", "amount",
@@ -106,7 +107,8 @@ def _name(rng: random.Random) -> str:
         rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(1, 2))
     ]
     ending = rng.choice(["zin", "quor", "xel", "theth", "vrix", "ndle", "rsk", "mpton", "ffer"])
-    return "".join([*syllables, ending]).capitalize()
+    name = "".join([*syllables, ending])
+    return _name(rng) if ordinary(name) else name.capitalize()
 
 
 # -- ways of writing -----------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class Disguises:
         seen = lexicon.sensitive(text)
         classes = [lexicon.identifiers, lexicon.sensitive]
         if particulars:
-            classes += [lexicon.rare, lexicon.runs]
+            classes += [lexicon.rare, *([lexicon.runs] if lexicon.level.runs else [])]
         for find in classes:
             for finding in find(reading.text):
                 placed = _placed(reading, text, finding)

@@ -43,6 +43,7 @@ from cogenesis.privacy.normal import foreign, joined, tidy, words
 from cogenesis.privacy.particulars import elsewhere, particulars
 from cogenesis.privacy.recogniser import Recogniser, findings
 from cogenesis.privacy.released import _MINT, Finding, GeneralInstruction, PublicText
+from cogenesis.privacy.session import Session
 from cogenesis.privacy.title import title_of
 from cogenesis.privacy.words import content, english_share, families
 
@@ -84,17 +85,25 @@ class Guard:
 
     `allow` holds the words that the user lets through (`--allow WORD`): identifiers, and in
     an instruction without `--general` also sensitive and rare words. A `recogniser` is asked
-    beside the guard's own rules and can only add to what they find.
+    beside the guard's own rules and can only add to what they find. A `session` remembers what
+    was released, and with it a name told in pieces over several requests is refused. How much
+    of the context is private is the lexicon's level (`privacy.policy`).
     """
 
-    __slots__ = ("_allowed", "_disguises", "_recogniser", "lexicon")
+    __slots__ = ("_allowed", "_disguises", "_recogniser", "_session", "lexicon")
 
     def __init__(
-        self, lexicon: Lexicon, *, allow: Iterable[str] = (), recogniser: Recogniser | None = None
+        self,
+        lexicon: Lexicon,
+        *,
+        allow: Iterable[str] = (),
+        recogniser: Recogniser | None = None,
+        session: Session | None = None,
     ) -> None:
         self.lexicon = lexicon
         self._disguises = Disguises(lexicon)
         self._recogniser = recogniser
+        self._session = session if session is not None else Session()
         keyed = (("".join(w.key for w in words(word)), word) for word in allow)
         self._allowed = {key: word for key, word in keyed if key}
 
@@ -223,7 +232,7 @@ class Guard:
             *(f for f in self._disguises.find(text, particulars=True) if not self._is_allowed(f)),
             *(f for f in self.lexicon.rare(text) if not self._is_allowed(f)),
             *(f for f in particulars(text) if not self._is_allowed(f)),
-            *_last_words(text, self.lexicon.runs(text)),
+            *(_last_words(text, self.lexicon.runs(text)) if self.lexicon.level.runs else ()),
         ]
         more = (f for f in elsewhere(text, found) if not self._is_allowed(f))
         return merge(text, [*found, *more])
@@ -242,7 +251,9 @@ class Guard:
     def _mint(self, text: str, source: Source) -> GeneralInstruction:
         """The last verdict, on the very characters that would leave."""
         verdict = {"given": self._identifiers, "title": self._personal, "derived": self._private}
-        spans = [*verdict[source](text), *self._pasted(text)]
+        completed = self._session.completed(text, self.lexicon)
+        told = [f for f in completed if not self._is_allowed(f)]
+        spans = [*verdict[source](text), *self._pasted(text), *told]
         if spans:
             named = ", ".join(f"“{f.text}” ({f.role})" for f in spans)
             raise GuardRefusedError(
@@ -255,6 +266,7 @@ class Guard:
         found = words(text)
         keys = {w.key for w in found} | {key for _, _, key in joined(found)}
         allowed = tuple(word for key, word in self._allowed.items() if key in keys)
+        self._session.remember(text)
         return GeneralInstruction(text, _MINT, source=source, sensitive=sensitive, allowed=allowed)
 
     def _pasted(self, text: str) -> tuple[Finding, ...]:

@@ -22,6 +22,7 @@ from typing import Final, Literal
 from cogenesis.privacy.entries import CAPITAL_NEEDED, Entries, TextOfContext, views
 from cogenesis.privacy.identifiers import merge, recognise
 from cogenesis.privacy.normal import Word, joined, words
+from cogenesis.privacy.policy import STRICT, PolicyLevel
 from cogenesis.privacy.released import Finding, FindingKind, Role
 from cogenesis.privacy.words import (
     base,
@@ -35,7 +36,7 @@ from cogenesis.privacy.words import (
 
 __all__ = ["RARE_BELOW", "Lexicon", "LexiconSize", "TextOfContext"]
 
-RARE_BELOW: Final = 4.5
+RARE_BELOW: Final = STRICT.rare_below
 """Zipf frequency under which a word of the context is private: once in 32,000 words."""
 
 _LONGEST_WORD: Final = 24
@@ -68,10 +69,18 @@ class LexiconSize:
 class Lexicon:
     """The private words of one context. Shows counts only; never pickled."""
 
-    __slots__ = ("_entries", "_longest")
+    __slots__ = ("_entries", "_longest", "level")
 
-    def __init__(self, texts: Iterable[TextOfContext], *, rare_below: float = RARE_BELOW) -> None:
-        self._entries = Entries(texts, rare_below)
+    def __init__(
+        self,
+        texts: Iterable[TextOfContext],
+        *,
+        level: PolicyLevel = STRICT,
+        rare_below: float | None = None,
+    ) -> None:
+        """Read a context by a level of the policy; `rare_below` sets another threshold."""
+        self.level = level
+        self._entries = Entries(texts, level.rare_below if rare_below is None else rare_below)
         self._longest = max((len(key) for key in self._entries.keys), default=0)
 
     def __repr__(self) -> str:
