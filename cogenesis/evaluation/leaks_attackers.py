@@ -33,8 +33,12 @@ from cogenesis.evaluation.leaks_words import BLANK, content_stems, words_of
 Array = npt.NDArray[np.float64]
 Setting = dict[str, float]
 
-TEXT_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
-"""How much a word of the growing text counts beside one of the opening."""
+TEXT_WEIGHTS: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
+"""How much a word of the growing text counts beside one of the opening.
+
+Never nothing: on the training split that is best for most attackers, and they would be blind to
+a leak of other texts.
+"""
 
 GRIDS: Final[dict[str, dict[str, tuple[float, ...]]]] = {
     "bm25": {"k1": (0.6, 1.2, 2.0), "b": (0.0, 0.25, 0.5, 0.75)},
@@ -52,7 +56,7 @@ _FOR_TOPICS: Final[dict[str, Setting]] = {
 SETTLED: Final[dict[str, dict[str, Setting]]] = {
     "floor": _FOR_TOPICS,
     "sketch": _FOR_TOPICS,
-    "fusion": _FOR_TOPICS,
+    "fusion": {name: {**setting, "text": 0.05} for name, setting in _FOR_TOPICS.items()},
 }
 """Found on the published training split, for each thing that is attacked."""
 

@@ -27,7 +27,7 @@ DOCUMENTS = [
 ]
 ATTACKERS = Attackers(DOCUMENTS)
 SETTINGS: dict[str, Setting] = {
-    **SETTLED["fusion"],
+    **SETTLED["floor"],
     "lsa": {"directions": 4.0, "text": 1.0},
 }
 SETTINGS["all"] = together(SETTINGS)
