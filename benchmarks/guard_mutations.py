@@ -48,7 +48,7 @@ READABLE: Final = 0.7
 """Share of a mutated span that, left in one piece, counts as readable."""
 
 CARRIERS: Final = (
-    "A short plan about {} for the summer party",
+    "A short plan about {} for the office party",
     "{} and the story of our little town",
     "Write a friendly note about {}",
     "Please write a long and friendly note to our neighbours about {} and the noise",
