@@ -103,7 +103,7 @@ class Guard:
         self.lexicon = lexicon
         self._disguises = Disguises(lexicon)
         self._recogniser = recogniser
-        self._session = session if session is not None else Session()
+        self._session = session
         keyed = (("".join(w.key for w in words(word)), word) for word in allow)
         self._allowed = {key: word for key, word in keyed if key}
 
@@ -251,7 +251,7 @@ class Guard:
     def _mint(self, text: str, source: Source) -> GeneralInstruction:
         """The last verdict, on the very characters that would leave."""
         verdict = {"given": self._identifiers, "title": self._personal, "derived": self._private}
-        completed = self._session.completed(text, self.lexicon)
+        completed = self._session.completed(text, self.lexicon) if self._session else ()
         told = [f for f in completed if not self._is_allowed(f)]
         spans = [*verdict[source](text), *self._pasted(text), *told]
         if spans:
@@ -266,7 +266,8 @@ class Guard:
         found = words(text)
         keys = {w.key for w in found} | {key for _, _, key in joined(found)}
         allowed = tuple(word for key, word in self._allowed.items() if key in keys)
-        self._session.remember(text)
+        if self._session is not None:
+            self._session.remember(text)
         return GeneralInstruction(text, _MINT, source=source, sensitive=sensitive, allowed=allowed)
 
     def _pasted(self, text: str) -> tuple[Finding, ...]:

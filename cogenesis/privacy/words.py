@@ -54,6 +54,7 @@ def _frequencies() -> dict[str, float]:
     return plain
 
 
+@lru_cache(maxsize=100_000)
 def zipf(key: str) -> float:
     """Zipf frequency of a word in normal form, 0 for a word that the list does not know."""
     share = _frequencies().get(key, 0.0)
