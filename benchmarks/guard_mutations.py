@@ -46,6 +46,8 @@ RESULTS: Final = Path(__file__).parent / "results" / "guard_mutations.json"
 PEOPLE: Final = 100
 READABLE: Final = 0.7
 """Share of a mutated span that, left in one piece, counts as readable."""
+SHORT: Final = 6
+"""Characters of a span that must be left whole: "ope" of "Hope" stands in "opening", too."""
 
 CARRIERS: Final = (
     "A short plan about {} for the office party",
@@ -188,10 +190,11 @@ def judge(
 
 
 def readable(told: str, text: str, *, whole: bool) -> bool:
-    if whole:
+    """Whether a span is left in one piece: all of it, or of a longer one most."""
+    if whole or len(told) <= SHORT:
         return told in text
     match = SequenceMatcher(None, told, text, autojunk=False).find_longest_match()
-    return match.size >= READABLE * len(told)
+    return match.size >= max(SHORT, READABLE * len(told))
 
 
 def false_alarms(guards: Sequence[Guard], shown: list[str]) -> dict[str, Any]:

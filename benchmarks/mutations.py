@@ -98,7 +98,7 @@ def person(rng: random.Random) -> Person:
         Span("address", street), Span("date", date), Span("amount", amount),
         Span("sensitive", sensitive), Span("rare", rare), Span("run", run),
     )  # fmt: skip
-    return Person(tuple(ContextText("profile", k, v) for k, v in texts), spans)
+    return Person(tuple(ContextText("field", k, v) for k, v in texts), spans)
 
 
 def _name(rng: random.Random) -> str:

@@ -50,7 +50,7 @@ def attack_table(told: dict[str, Any], place: dict[str, Any]) -> Table:
     title = f"{_name(place)}: {place['texts']} texts, {told['candidates']} people"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("Attacker", no_wrap=True)
-    table.add_column("Setting", no_wrap=True)
+    table.add_column("Known to the attacker", no_wrap=True)
     for column in ("Top-1", "Range", "Top-5", "MRR", "Over floor\ntop-1", "Over floor\nMRR"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in _of(told["attacks"], place):

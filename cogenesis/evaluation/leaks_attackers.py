@@ -31,7 +31,7 @@ from cogenesis.evaluation.leaks_received import Received
 from cogenesis.evaluation.leaks_words import BLANK, content_stems, words_of
 
 Array = npt.NDArray[np.float64]
-Setting = dict[str, float]
+AttackSetting = dict[str, float]
 
 TEXT_WEIGHTS: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
 """How much a word of the growing text counts beside one of the opening.
@@ -48,12 +48,12 @@ GRIDS: Final[dict[str, dict[str, tuple[float, ...]]]] = {
 
 NAMES: Final = (*GRIDS, "all")
 
-_FOR_TOPICS: Final[dict[str, Setting]] = {
+_FOR_TOPICS: Final[dict[str, AttackSetting]] = {
     "bm25": {"k1": 0.6, "b": 0.0, "text": 1.0},
     "lsa": {"directions": 200.0, "text": 1.0},
     "lm": {"mu": 800.0, "pairs": 1.0, "text": 1.0},
 }
-SETTLED: Final[dict[str, dict[str, Setting]]] = {
+SETTLED: Final[dict[str, dict[str, AttackSetting]]] = {
     "floor": _FOR_TOPICS,
     "sketch": _FOR_TOPICS,
     "fusion": {
@@ -117,7 +117,7 @@ class Attackers:
         self._placed = left * strength
         self._axis_of = np.cumsum(single) - 1
 
-    def scores(self, name: str, queries: Sequence[Query], setting: Setting) -> Array:
+    def scores(self, name: str, queries: Sequence[Query], setting: AttackSetting) -> Array:
         """How well each candidate fits each query: shape (queries, candidates)."""
         if name == "all":
             each = [self.scores(one, queries, _part(setting, one)) for one in GRIDS]
@@ -126,10 +126,10 @@ class Attackers:
         grown = self._heard(name, [query.grown for query in queries], setting)
         return self._fits(name, opening + setting["text"] * grown, setting)
 
-    def tuned(self, queries: Sequence[Query], truth: Sequence[int]) -> dict[str, Setting]:
+    def tuned(self, queries: Sequence[Query], truth: Sequence[int]) -> dict[str, AttackSetting]:
         """The setting of each attacker with the best mean reciprocal rank."""
         weights = TEXT_WEIGHTS if any(query.grown for query in queries) else (1.0,)
-        found: dict[str, Setting] = {}
+        found: dict[str, AttackSetting] = {}
         for name, grid in GRIDS.items():
             best = -1.0
             for values in product(*grid.values()):
@@ -143,7 +143,7 @@ class Attackers:
                         best, found[name] = reached, {**setting, "text": weight}
         return found | {"all": together(found)}
 
-    def _heard(self, name: str, counted: Sequence[Counter[str]], setting: Setting) -> Array:
+    def _heard(self, name: str, counted: Sequence[Counter[str]], setting: AttackSetting) -> Array:
         """What the words say, to be weighed and added: a row for each counter."""
         columns, asked = self._asked(counted)
         if name == "lm":
@@ -154,7 +154,7 @@ class Attackers:
             return np.asarray((asked * self._idf[columns]) @ axes.T)
         return np.asarray(asked @ self._bm25(columns, setting["k1"], setting["b"]).T)
 
-    def _fits(self, name: str, heard: Array, setting: Setting) -> Array:
+    def _fits(self, name: str, heard: Array, setting: AttackSetting) -> Array:
         if name != "lsa":
             return heard
         placed = self._placed[:, : int(setting["directions"])]
@@ -198,12 +198,12 @@ class Attackers:
         return found
 
 
-def together(settings: dict[str, Setting]) -> Setting:
+def together(settings: dict[str, AttackSetting]) -> AttackSetting:
     """The setting of the attacker that asks all others, from theirs."""
     return {f"{name}.{key}": value for name in GRIDS for key, value in settings[name].items()}
 
 
-def _part(setting: Setting, name: str) -> Setting:
+def _part(setting: AttackSetting, name: str) -> AttackSetting:
     return {key.removeprefix(f"{name}."): v for key, v in setting.items() if key.startswith(name)}
 
 

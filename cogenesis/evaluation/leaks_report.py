@@ -26,8 +26,8 @@ from cogenesis.evaluation.leaks_attackers import (
     SETTLED,
     Array,
     Attackers,
+    AttackSetting,
     Query,
-    Setting,
     among,
     query_of,
     reciprocal,
@@ -174,7 +174,7 @@ class _Attack:
             query_of(shielded_reference(each, mode, rare_below=rare_below).received)
             for each in self._crowd.train
         ]
-        asked: dict[str, tuple[list[Query], dict[str, Setting]]] = {
+        asked: dict[str, tuple[list[Query], dict[str, AttackSetting]]] = {
             "floor": ([_bare(*each) for each in zip(samples, found, strict=True)], self._floor),
             "sent": ([query_of(each.received) for each in found], self._tuned(train, mode)),
             "ceiling": ([query_of(everything(each)) for each in samples], self._floor),
@@ -196,7 +196,7 @@ class _Attack:
             }
         return rows
 
-    def _tuned(self, queries: Sequence[Query], what: str) -> dict[str, Setting]:
+    def _tuned(self, queries: Sequence[Query], what: str) -> dict[str, AttackSetting]:
         if not self._crowd.train:
             found = SETTLED[what]
             return {**found, "all": together(found)}

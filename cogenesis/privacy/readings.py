@@ -17,7 +17,7 @@ five letters with another shift than rot13; letters with other letters or words 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -186,14 +186,15 @@ class Reader:
         """Neighbours of which at least one is odd, that are a word together."""
         odd = [piece_like(w) for w in found]
         for i, word in enumerate(found):
-            key = word.key
+            key, joints = word.key, set[int]()
             for last in range(i + 2, min(len(found), i + _PIECES) + 1):
+                joints.add(len(key))
                 key += found[last - 1].key
                 if len(key) > _LONGEST or not _alone(text, found[last - 2], found[last - 1]):
                     break
                 if not any(odd[i:last]) or len(key) < 4:
                     continue
-                told = key if self._sensible(key) else self._plain(key, ciphers_only=True)
+                told = key if self._sensible(key) else self._plain(key, joints)
                 if told is not None:
                     raw = "".join(w.raw for w in found[i:last])
                     yield Piece(word.start, found[last - 1].end, _cased(told, raw))
@@ -221,12 +222,17 @@ class Reader:
         held = self._entries
         return key in held.keys or key in held.capital_keys or sensitive(key) is not None
 
-    def _plain(self, key: str, *, ciphers_only: bool = False) -> str | None:
-        """Another reading of an odd word that says something, if there is one."""
+    def _plain(self, key: str, joints: Collection[int] | None = None) -> str | None:
+        """Another reading of an odd word that says something, if there is one.
+
+        `joints`: where words were put together to make it. What one of them says alone is
+        then read without this, and no misspelling is looked for.
+        """
         if len(key) < 3 or key.isdigit():
             return None
-        if (inside := _sensitive_pieces().search(key)) is not None:
-            return inside.group()
+        for inside in _sensitive_pieces().finditer(key):
+            if joints is None or any(inside.start() < at < inside.end() for at in joints):
+                return inside.group()
         simple = (key[::-1], key.translate(_SHIFTS[0]), key.translate(_ATBASH))
         for plain in simple:
             if self._private(plain):
@@ -235,7 +241,7 @@ class Reader:
             for table in _SHIFTS[1:]:
                 if self._named(plain := key.translate(table)):
                     return plain
-            if not ciphers_only and (near := self._misspelling(key)) is not None:
+            if joints is None and (near := self._misspelling(key)) is not None:
                 return near
         return next((p for p in simple if len(p) > 3 and self._sensible(p)), None)
 

@@ -9,7 +9,7 @@ from cogenesis.evaluation.leaks_attackers import (
     NAMES,
     SETTLED,
     Attackers,
-    Setting,
+    AttackSetting,
     among,
     query_of,
     ranks,
@@ -26,7 +26,7 @@ DOCUMENTS = [
     "Beehives on the roof give honey. Bees, clover, and a smoker in the shed.",
 ]
 ATTACKERS = Attackers(DOCUMENTS)
-SETTINGS: dict[str, Setting] = {
+SETTINGS: dict[str, AttackSetting] = {
     **SETTLED["floor"],
     "lsa": {"directions": 4.0, "text": 1.0},
 }
