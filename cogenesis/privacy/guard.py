@@ -183,7 +183,9 @@ class Guard:
         An independent check of a whole request, used on what the ledger holds. `fixed` is
         the text around the instruction that is the same for everybody: it may hold a common
         word that the context happens to inflect ("book", "booked"), which tells nothing.
-        Positions of findings count in the text without it.
+        Positions of findings count in the text without it. Disguises are not looked for: the
+        instruction was read for them before it was released, and what the device model wrote
+        was typed by nobody; a text that is still growing would often end like one.
         """
         for part in sorted((part.text for part in fixed), key=len, reverse=True):
             outgoing = outgoing.replace(part, "\n")
@@ -191,7 +193,7 @@ class Guard:
         topic_forms = frozenset().union(*(families(w.key) for w in words(topic)))
         topic_runs = {f.text.casefold() for f in self.lexicon.runs(topic)}
         found = [
-            *self._identifiers(outgoing),
+            *self._undisguised(outgoing),
             *(
                 f
                 for f in self.lexicon.sensitive(outgoing)
@@ -209,10 +211,13 @@ class Guard:
     # -- the classes, less what the user allowed ------------------------------------------
 
     def _identifiers(self, text: str) -> tuple[Finding, ...]:
+        found = [*self._undisguised(text), *self._disguises.find(text)]
+        return tuple(f for f in merge(text, found) if not self._is_allowed(f))
+
+    def _undisguised(self, text: str) -> tuple[Finding, ...]:
         found = [
             *self.lexicon.identifiers(text),
             *_unreadable(text),
-            *self._disguises.find(text),
             *(f for f in findings(self._recogniser, text) if f.kind == "identifier"),
         ]
         return tuple(f for f in merge(text, found) if not self._is_allowed(f))

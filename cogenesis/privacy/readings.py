@@ -58,6 +58,8 @@ _AS_LETTERS: Final = tuple(
     for i, g in (("i", "g"), ("l", "q"), ("i", "q"), ("l", "g"))
 )
 _ALONE_GAP: Final = 3
+_COMMON: Final = 5.5
+"""Zipf frequency of words that stand beside anything: "as her" is no name in pieces."""
 _NATO_GAP: Final = re.compile(r"[\s,.\-–—/]{1,3}")
 
 
@@ -276,7 +278,9 @@ def piece_like(word: Word) -> bool:
     key = word.key
     if len(key) == 1:
         return key not in {"a", "i", "s", "t", "d", "m"} and not key.isdigit()
-    return not key.isdigit() and not (ordinary(key) and (len(key) > 3 or zipf(key) >= 4.5))
+    if key.isdigit() or zipf(key) >= _COMMON:
+        return False
+    return not (ordinary(key) and (len(key) > 3 or zipf(key) >= 4.5))
 
 
 def _odd_chunk(chunk: str) -> bool:
