@@ -74,6 +74,8 @@ def test_greedy_text_is_the_same_each_time_and_nobody_writes_to_the_terminal(
 
 def test_a_seed_repeats_and_another_differs(device: LlamaCpp) -> None:
     prompt = _chat("Tell me a story.")
+    # Whether the prompt is read in one go or is there already moves llama.cpp's numbers a little.
+    _text(device, prompt, GREEDY)
     texts = [_text(device, prompt, Sampling(seed=seed, max_tokens=16)) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
