@@ -59,6 +59,7 @@ class OpenSockets:
 
     def __init__(self) -> None:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._answering: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._reading_on: weakref.WeakSet[Alarm] = weakref.WeakSet()
         self._lock = threading.Lock()
 
@@ -76,15 +77,22 @@ class OpenSockets:
             self._reading_on.add(alarm)
             return True
 
-    def ended(self, alarm: Alarm) -> None:
+    def answers(self, one: socket.socket) -> None:
+        """A reply has begun on it: it is known whose it is until that exchange is over."""
+        with self._lock:
+            self._answering.add(one)
+
+    def ended(self, alarm: Alarm, own: socket.socket | None) -> None:
         """An exchange is over."""
         with self._lock:
             self._reading_on.discard(alarm)
+            if own is not None:
+                self._answering.discard(own)
 
-    def shut_down(self) -> None:
-        """Wake up whoever reads from them."""
+    def shut_down(self, *, all_of_them: bool = True) -> None:
+        """Wake up whoever reads from them: from all, or from those that answer nobody yet."""
         with self._lock:
-            sockets = list(self._sockets)
+            sockets = [one for one in self._sockets if all_of_them or one not in self._answering]
         for one in sockets:
             _shut_down(one)
 
@@ -93,8 +101,9 @@ class Alarm:
     """Ends an exchange at its deadline, also if the server drips a byte a second.
 
     Timeouts of the HTTP library hold for each read alone. Until the head of the reply is
-    there nobody can tell which of the client's sockets is ours, so all of them are shut:
-    they lead to the same server, which is the one that keeps us waiting.
+    there nobody can tell which of the client's sockets is ours, so all are shut on which no
+    reply has begun: they lead to the same server, which is the one that keeps us waiting. An
+    exchange that has not begun to send has none, and shuts none.
 
     A deadline that is *called off* ends it at once, too, where `hangs_up`: then the server
     stops computing. Otherwise what is on its way is read to its end, within the time that
@@ -108,6 +117,7 @@ class Alarm:
         self._sockets = sockets
         self._hangs_up = hangs_up
         self._own: socket.socket | None = None
+        self._sending = False
         self._stack = contextlib.ExitStack()
         self.rang = False
 
@@ -122,11 +132,17 @@ class Alarm:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
-        self._sockets.ended(self)
+        self._sockets.ended(self, self._own)
+
+    def begins(self) -> None:
+        """Call it before anything is sent, and look at the deadline after it."""
+        self._sending = True
 
     def watch(self, response: httpx2.Response) -> None:
         """From here on, shut this reply's socket only."""
-        self._own = response.extensions["network_stream"].get_extra_info("socket")
+        own: socket.socket = response.extensions["network_stream"].get_extra_info("socket")
+        self._sockets.answers(own)
+        self._own = own
 
     def _called_off(self) -> None:
         if self._hangs_up or not self._sockets.reads_on(self):
@@ -134,10 +150,10 @@ class Alarm:
 
     def _ring(self) -> None:
         self.rang = True
-        if self._own is None:
-            self._sockets.shut_down()
-        else:
+        if self._own is not None:
             _shut_down(self._own)
+        elif self._sending:
+            self._sockets.shut_down(all_of_them=False)
 
 
 def _shut_down(one: socket.socket) -> None:

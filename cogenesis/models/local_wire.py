@@ -157,14 +157,15 @@ class LocalWire:
         if self._socket_path is not None and not self._socket_path.exists():
             # The HTTP library would leave a socket open for the garbage collector.
             raise ModelError(self._nobody())
-        with Alarm(deadline, self._sockets) as alarm:
+        with contextlib.ExitStack() as after, Alarm(deadline, self._sockets) as alarm:
             try:
+                alarm.begins()
+                if alarm.rang:
+                    raise ReplyError("timeout", "")
                 response = self._send(method, endpoint, _encode(body), deadline)
-                try:
-                    alarm.watch(response)
-                    yield response
-                finally:
-                    response.close()
+                after.callback(response.close)  # once the alarm can no longer shut its socket
+                alarm.watch(response)
+                yield response
                 if alarm.rang:
                     raise ReplyError("timeout", "")
             except ReplyError as error:

@@ -263,6 +263,7 @@ class Egress:
         try:
             with Alarm(deadline, self._sockets, hangs_up=hangs_up) as alarm:
                 try:
+                    alarm.begins()
                     if deadline.passed():  # while the row was written to disk
                         raise ReplyError("timeout", "no time was left to ask")
                     response = self._client.send(request, stream=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import ssl
 import threading
@@ -358,6 +359,61 @@ def test_calling_a_deadline_off_ends_a_request_that_waits(ledger: Ledger) -> Non
         with pytest.raises(CloudError):
             out.post(CHAT, BODY, deadline=deadline)
     assert len(server.asked) == 1
+
+
+class HalfWay:
+    """A server whose first reply waits in its middle, and whose others say nothing."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.silent = (threading.Event() for _ in range(3))
+        self._lock = threading.Lock()
+
+    def __call__(self, handler: Handler) -> None:
+        with self._lock:
+            first = not self.begun.is_set()
+            if first:
+                handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n")
+                handler.wfile.write(b'Content-Type: application/json\r\n\r\n{"ok"')
+                handler.wfile.flush()
+                self.begun.set()
+        if first:
+            self.go_on.wait(5)
+            handler.wfile.write(b": true}")
+        else:
+            self.silent.set()
+            self.go_on.wait(5)
+            handler.drop()
+
+
+@pytest.mark.parametrize("when", ["while it is recorded", "while it waits for its answer"])
+def test_what_is_called_off_leaves_the_reply_beside_it_alone(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    server_of, deadline = HalfWay(), Deadline(30)
+    with (
+        Loopback(server_of) as server,
+        egress(server, ledger) as out,
+        concurrent.futures.ThreadPoolExecutor() as threads,
+    ):
+        beside = threads.submit(out.post, CHAT, BODY)
+        assert server_of.begun.wait(5)
+        time.sleep(0.05)  # it reads the middle of its reply
+        if when == "while it is recorded":
+            append = ledger.append
+
+            def called_off(*args: Any) -> int:
+                deadline.call_off()
+                return append(*args)
+
+            monkeypatch.setattr(ledger, "append", called_off)
+        dropped = threads.submit(out.post, CHAT, BODY, deadline=deadline)
+        if when == "while it waits for its answer":
+            assert server_of.silent.wait(5)
+            deadline.call_off()
+        with pytest.raises(CloudError):
+            dropped.result(5)
+        server_of.go_on.set()
+        assert beside.result(5) == {"ok": True}
 
 
 def test_nobody_there(ledger: Ledger) -> None:
