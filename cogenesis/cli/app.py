@@ -16,6 +16,7 @@ from cogenesis.cli.demo import demo
 from cogenesis.cli.evaluate import evaluate_app
 from cogenesis.cli.ledger import ledger_app
 from cogenesis.cli.models import models_app
+from cogenesis.cli.train import train_app
 from cogenesis.cli.write import write
 from cogenesis.errors import CogenesisError
 
@@ -34,6 +35,7 @@ app.command()(write)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(train_app, name="train")
 app.command()(cloud)
 
 

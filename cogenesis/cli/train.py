@@ -1,0 +1,13 @@
+"""`cogenesis train`: recipes that specialise the device model and learn how to mix two models.
+
+One file a command, `cli/train_NAME.py`, and one line here.
+"""
+
+from __future__ import annotations
+
+import typer
+
+train_app = typer.Typer(
+    no_args_is_help=True,
+    help="Tune the device model on texts of people, and learn how to mix it with a cloud model.",
+)
