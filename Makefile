@@ -3,36 +3,43 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt
 
 .PHONY: demo test test-vllm check fix clean install
 
 install: $(STAMP)
 
+# What a user has: without the libraries of training and of the tests.
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt hatchling editables
-	$(BIN)/python -m pip install --quiet --only-binary :all: --no-build-isolation -c constraints.txt -e '.[demo,hub,keyring,plot,dev]'
+	$(PIP) hatchling editables
+	$(PIP) --no-build-isolation -e '.[demo,hub,keyring,plot]'
+	@touch $@
+
+$(DEV): $(STAMP)
+	$(PIP) --no-build-isolation -e '.[demo,hub,keyring,plot,evaluate,train,dev]'
 	@touch $@
 
 demo: $(STAMP)
 	$(BIN)/cogenesis demo
 
-test: $(STAMP)
+test: $(DEV)
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal -m hypothesis --hypothesis-profile full
 	$(BIN)/python -m pytest tests/thorough -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/integration
 
 # Needs a vLLM server, or the package: says so and fails without. No part of `make test`.
-test-vllm: $(STAMP)
+test-vllm: $(DEV)
 	$(BIN)/python -m pytest tests/vllm
 
-check: $(STAMP)
+check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-fix: $(STAMP)
+fix: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
