@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from cogenesis.context.budget import Window
 from cogenesis.context.private_context import ContextText, PrivateContext
-from cogenesis.context.prompt import WRITING_SAMPLING, WritingPrompt, writing_prompt
+from cogenesis.context.prompt import WRITING_SAMPLING, WritingPrompt, fitted_prompt
 from cogenesis.errors import (
     CloudError,
     GuardRefusedError,
@@ -47,8 +47,6 @@ from cogenesis.fused_writing import (
 from cogenesis.models.protocol import (
     CloudModel,
     DeviceModel,
-    Message,
-    Prompt,
     Sampling,
     TokenIds,
     hang_up,
@@ -230,17 +228,8 @@ class Writing:
     def _prompt(self) -> WritingPrompt:
         """The prompt without a sketch; what does not fit the window is left out."""
         window = self._device.capabilities.context_tokens or ASSUMED_WINDOW
-
-        def tokens(text: str) -> int:
-            return len(self._device.encode(Prompt((Message("user", (text,)),), (text,))))
-
-        frame = tokens("")  # turn marks and the like: counted once, in the window's margin
-        return writing_prompt(
-            self._task.context,
-            self._task.instruction,
-            count=lambda text: max(0, tokens(text) - frame),
-            window=Window(window, self._task.max_tokens),
-        )
+        size = Window(window, self._task.max_tokens)
+        return fitted_prompt(self._device.encode, self._task.context, self._task.instruction, size)
 
     def _read_ahead(self, prompt: WritingPrompt, *, fusion: bool) -> None:
         """Let the device model read what comes before the sketch, into its cache.

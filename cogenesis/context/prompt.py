@@ -16,7 +16,7 @@ Not covered: what a point says in plain words. It can bend the text, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cogenesis.context.budget import Count, Omission, Selection, Window, explain, select
@@ -29,10 +29,18 @@ from cogenesis.context.rendering import (
     show_title,
 )
 from cogenesis.errors import InstructionError
-from cogenesis.models.protocol import DeviceText, Message, Prompt, Sampling
+from cogenesis.models.protocol import DeviceText, Message, Prompt, Sampling, TokenIds
 from cogenesis.privacy.released import public
 
-__all__ = ["WRITING_SAMPLING", "Count", "Omission", "Window", "WritingPrompt", "writing_prompt"]
+__all__ = [
+    "WRITING_SAMPLING",
+    "Count",
+    "Omission",
+    "Window",
+    "WritingPrompt",
+    "fitted_prompt",
+    "writing_prompt",
+]
 
 WRITING_SAMPLING: Final = Sampling(
     temperature=0.4, top_p=0.95, min_p=0.1, repeat_penalty=1.05, presence_penalty=0.2
@@ -122,6 +130,29 @@ def writing_prompt(
     selection = select(context, task, count=count, room=room, window=window)
     frame = _Frame(context.field("name"), task, selection)
     return WritingPrompt(frame, sketch or (), count, window)
+
+
+def fitted_prompt(
+    encode: Callable[[Prompt[DeviceText]], TokenIds],
+    context: PrivateContext,
+    instruction: str,
+    window: Window,
+) -> WritingPrompt:
+    """The prompt without a sketch, counted by `encode` of the model that will read it.
+
+    Writing, measuring and training all build their prompts here, so they cannot differ.
+
+    Raises:
+        InstructionError: the instruction is empty, or does not fit the window whole.
+    """
+
+    def tokens(text: str) -> int:
+        return len(encode(Prompt((Message("user", (text,)),), (text,))))
+
+    frame = tokens("")  # turn marks and the like: counted once, in the window's margin
+    return writing_prompt(
+        context, instruction, count=lambda text: max(0, tokens(text) - frame), window=window
+    )
 
 
 def _fitting(points: Sequence[str], count: Count, reserve: int) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Final
 
 from cogenesis.context.budget import Window
 from cogenesis.context.private_context import PrivateContext
-from cogenesis.context.prompt import writing_prompt
+from cogenesis.context.prompt import fitted_prompt
 from cogenesis.context.reader import read_samples
 from cogenesis.demo import DEMO_INSTRUCTION, demo_person
 from cogenesis.errors import GuardRefusedError, InputError
-from cogenesis.models.protocol import DeviceModel, Message, Prompt, TokenIds
+from cogenesis.models.protocol import DeviceModel, TokenIds
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.released import GeneralInstruction
@@ -109,15 +109,6 @@ def prompt_ids(
     Raises:
         InstructionError: the instruction does not fit the window.
     """
-
-    def tokens(text: str) -> int:
-        return len(device.encode(Prompt((Message("user", (text,)),), (text,))))
-
-    frame = tokens("")  # the template's marks: counted once, in the window's margin
-    prompt = writing_prompt(
-        context,
-        instruction,
-        count=lambda text: max(0, tokens(text) - frame),
-        window=Window(device.capabilities.context_tokens or _WINDOW_TOKENS, max_tokens),
-    )
+    window = Window(device.capabilities.context_tokens or _WINDOW_TOKENS, max_tokens)
+    prompt = fitted_prompt(device.encode, context, instruction, window)
     return device.encode(prompt.prompt)
