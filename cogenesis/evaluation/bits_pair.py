@@ -1,4 +1,4 @@
-"""Two real models on this machine, and the cloud as seen through the shield or without it."""
+"""Two real models, and the cloud as seen through the shield or without it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 from cogenesis.cloud_server import DemoCloud
 from cogenesis.errors import InputError, ModelError
 from cogenesis.evaluation.bits import BitsSettings, ShieldState, System, TextCost, cost
 from cogenesis.evaluation.bits_positions import Position, positions
-from cogenesis.evaluation.bits_samples import BitsTask
+from cogenesis.evaluation.bits_samples import BitsTask, Tokenises
 from cogenesis.fused_writing import CloudLink, DeviceTokens, connect
 from cogenesis.fusion.shielded_cloud import ShieldedCloud
 from cogenesis.models.cloud_connection import CloudConnection
 from cogenesis.models.draft_scoring import Prefix
-from cogenesis.models.llama_cpp import LlamaCpp
+from cogenesis.models.protocol import DeviceText, Model
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger
@@ -30,6 +30,9 @@ from cogenesis.privacy.shield import Shield
 from cogenesis.wire import Deadline
 
 CONNECT_DEADLINE_S: Final = 120.0
+
+LARGEST_VOCABULARY: Final = 300_000
+"""Of a device model that cannot tell its own."""
 
 LONGEST_BLOCK: Final = 16
 _ENTRIES: Final = 2048
@@ -42,20 +45,29 @@ def block_of(cloud_k: int) -> int:
     return max(1, min(LONGEST_BLOCK, _ENTRIES // cloud_k))
 
 
-class BitsPair:
-    """A device model and a demo cloud beside it: `with BitsPair(...) as pair`.
+class ScoringDevice(Model[DeviceText], Tokenises, Protocol):
+    """A device model that also cuts texts; `LlamaCpp` and `LlamaServer` are such."""
 
-    The cloud is a process on this machine, reached through egress and a ledger as a real one.
+
+class BitsPair:
+    """A device model and a cloud beside it: `with BitsPair(...) as pair`.
+
+    A cloud that is given as a file is a process on this machine, reached through egress and a
+    ledger as a real one.
     """
 
-    def __init__(self, device: LlamaCpp, cloud_model: Path, settings: BitsSettings) -> None:
+    def __init__(
+        self, device: ScoringDevice, cloud: Path | CloudConnection, settings: BitsSettings
+    ) -> None:
         """Nothing is started yet. The cloud gets one thread, the device should have one too."""
         self._model, self._tokens, self._settings = device, DeviceTokens(device), settings
-        self._cloud = DemoCloud(cloud_model, threads=1)
+        self._cloud = DemoCloud(cloud, threads=1) if isinstance(cloud, Path) else None
         self._stack = ExitStack()
-        self._connection: CloudConnection | None = None
+        self._connection = None if isinstance(cloud, Path) else cloud
 
     def __enter__(self) -> BitsPair:
+        if self._cloud is None:
+            return self
         with ExitStack() as undo:
             undo.callback(self._stack.close)
             enter = self._stack.enter_context
@@ -93,7 +105,7 @@ class BitsPair:
             clouds,
             task.reference,
             k=settings.device_k,
-            vocabulary=len(self._model.vocabulary()),
+            vocabulary=len(self._tokens.whole or ()) or LARGEST_VOCABULARY,
             block=block_of(link.k),
         )
 
