@@ -149,15 +149,6 @@ def test_any_fault_of_the_cloud_costs_the_outline_only(fault: Exception, reason:
     assert "CANARY" not in result.degraded.message
 
 
-def test_a_slow_cloud_is_not_waited_for_beyond_the_deadline() -> None:
-    begun = time.monotonic()
-    slow = cloud(OUTLINE, first_piece_s=5.0)
-    result = Assistant(device(), cloud=slow).write(task(cloud_deadline_s=0.3))
-    assert time.monotonic() - begun < 3
-    assert result.degraded is not None
-    assert (result.degraded.reason, result.text) == ("timeout", TEXT)
-
-
 def test_the_device_reads_while_the_cloud_writes() -> None:
     """The context is in the device's cache before the outline comes."""
     order: list[str] = []
@@ -251,41 +242,6 @@ def test_nothing_is_asked_if_no_text_can_come() -> None:
     with pytest.raises(InstructionError, match="does not fit"):
         Assistant(device(context_tokens=2048), cloud=outliner).write(task(long))
     assert outliner.asked == []
-
-
-def test_closing_hangs_up_on_the_cloud_and_ends_its_retries(tmp_path: Path) -> None:
-    def answer(handler: Handler) -> None:
-        handler.send_json({}, 503)
-
-    with (
-        Loopback(answer) as server,
-        Ledger.open(tmp_path / "l.sqlite") as ledger,
-        Egress(CloudEndpoint.parse(server.url), ledger, first_wait_s=0.3) as egress,
-    ):
-        assistant = Assistant(device(), cloud=CloudConnection(egress, "some-model"))
-        events = assistant.stream(task())
-        next(events)
-        while not server.asked:
-            time.sleep(0.01)
-        hang_up(events)
-        asked = len(server.asked)
-        time.sleep(0.8)
-        assert len(server.asked) == asked
-
-
-def test_cancelling_the_async_iterator_stops_the_model() -> None:
-    writer = ScriptedModel(["word " * 500], piece_s=0.01)
-
-    async def read() -> None:
-        async for _ in Assistant(writer).astream(task()):
-            pass
-
-    async def impatient() -> None:
-        await asyncio.wait_for(read(), 0.4)
-
-    with pytest.raises(TimeoutError):
-        asyncio.run(impatient())
-    assert 0 < writer.written < 100
 
 
 def test_a_cloud_that_cannot_be_used_is_named_in_the_result() -> None:

@@ -444,23 +444,6 @@ def test_drafts_survive_as_well(far: Far) -> None:
     check_that_the_text_came(broken_at(far, fault), reason)
 
 
-def test_a_silence_in_mid_text_is_waited_for_a_few_times_only(
-    far: Far, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cogenesis.fused_writing.SHORTEST_DEADLINE_S", 0.6)
-    monkeypatch.setattr("cogenesis.fused_writing._PATIENCE", 0.0)
-    begun = time.monotonic()
-
-    def silence(handler: Handler, reply: Reply) -> None:
-        time.sleep(1.2)
-        handler.drop()
-
-    events = broken_at(far, silence)
-    assert time.monotonic() - begun < 8
-    # One that flew beside the late one loses the connection with it.
-    check_that_the_text_came(events, "timeout", "unreachable")
-
-
 def test_the_text_after_the_failure_is_the_devices(far: Far) -> None:
     """What the device decides alone does not depend on what the cloud answered wrongly."""
     texts = set()

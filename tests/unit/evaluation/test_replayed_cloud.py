@@ -8,7 +8,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -163,27 +162,6 @@ def test_every_port_has_the_same_table_and_its_own_distance(
     assert _FLAT_S <= near_s < _FLAT_S + _SLACK_S
 
 
-def test_requests_are_in_flight_together(cloud: FarCloud, replay: Served, client: Client) -> None:
-    client.ask(["a"])
-    clients = [replay.port(200) for _ in range(6)]
-    started = time.monotonic()
-    with ThreadPoolExecutor(6) as pool:
-        took = list(pool.map(lambda each: each.timed(["a"]), clients))
-    whole = time.monotonic() - started
-    for each in clients:
-        each.close()
-    assert min(took) >= 0.2 + _FLAT_S
-    assert whole < 3 * (0.2 + _FLAT_S)  # six in a row would take six times as long
-
-
-def test_the_real_clouds_work_replaces_the_flat_time(cloud: FarCloud, replay: Served) -> None:
-    cloud.wait_s = 0.2
-    far = replay.port(100)
-    assert far.timed(["new"]) >= 0.3
-    assert 0.1 + _FLAT_S <= far.timed(["new"]) < 0.3
-    far.close()
-
-
 def test_other_requests_are_forwarded_and_kept(cloud: FarCloud, client: Client) -> None:
     template = {"messages": [{"role": "user", "content": "Hello"}]}
     for _ in range(2):
@@ -250,23 +228,6 @@ def test_a_client_that_hangs_up_still_fills_the_table(
     time.sleep(0.1)
     assert client.texts(["a"]) == ["a"]
     assert cloud.prompts == ["a"]
-
-
-def test_a_process_of_its_own_offers_both_ways(cloud: FarCloud) -> None:
-    with Network(cloud.url, (0, 80)) as network:
-        assert network.delayed[0] == cloud.url
-        clients = [Client(url) for url in (*network.replayed.values(), network.delayed[80])]
-        assert [each.texts(["a"]) for each in clients] == [["a"]] * 3
-        before = network.counts()
-        took = [each.timed(["a"]) for each in clients]
-        counts = network.counts().since(before)
-        for each in clients:
-            each.close()
-    assert took[1] >= 0.08 + _FLAT_S
-    assert took[2] >= 0.08
-    assert (counts.requests, counts.prefixes, counts.unknown) == (2, 2, 0)
-    assert 0.0 < counts.cpu_s < 1.0
-    assert len(cloud.prompts) == 3  # once for the table, twice through the delayed way
 
 
 def test_the_process_ends_by_itself_when_nobody_speaks_to_it(cloud: FarCloud) -> None:

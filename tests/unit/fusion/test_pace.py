@@ -205,16 +205,3 @@ def test_a_far_cloud_is_asked_less_for_each_draft() -> None:
 def test_a_right_device_needs_fewer_requests_and_a_wrong_one_gets_more() -> None:
     shares = [taken(0.075, wrong)[0].requests for wrong in (0.03, 0.125, 0.4)]
     assert shares[0] < 0.7 * shares[1] < 0.7 * shares[2]
-
-
-def test_doubt_saves_time_at_the_same_number_of_requests() -> None:
-    """The point of it all: against every plan that counts positions only."""
-    took, _, tokens = taken(0.075)
-    for size in (4, 6, 8, 12):
-        for first in (2, 3, 4, 6):
-            plan = Taken()
-            for seed in range(5):
-                one = Clock(positions(200, seed), Pacer(size, 4, first), TOKEN_S, 0.075).run()
-                plan.seconds += one.seconds
-                plan.requests += one.requests
-            assert took.seconds < 0.97 * plan.seconds or plan.requests > 0.3 * tokens

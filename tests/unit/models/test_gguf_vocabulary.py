@@ -170,11 +170,3 @@ def test_damage_never_raises_anything_else(
     except ModelFileError:
         return
     assert all(isinstance(token, bytes) for token in found)
-
-
-def test_a_large_vocabulary_takes_well_under_two_seconds(path: Path) -> None:
-    listed = [(f"▁word{number}", NORMAL) for number in range(262_144)]
-    started = time.monotonic()
-    found = vocabulary(path, "llama", *listed)
-    assert time.monotonic() - started < 3  # with writing the file
-    assert (len(found), found[-1]) == (262_144, b" word262143")

@@ -63,12 +63,6 @@ def test_five_megabytes_are_cut_off(data: bytes, ledger: Ledger) -> None:
     assert MAX_REPLY_BYTES < row.outcome.received <= MAX_REPLY_BYTES + ONE_READ
 
 
-def test_a_hundred_thousand_tiny_events_are_fine(ledger: Ledger) -> None:
-    data = b"data:{}\n\n" * 100_000
-    assert len(data) < MAX_REPLY_BYTES
-    assert sum(event == {} for event in events_from(data, ledger)) == 100_000
-
-
 def in_pieces(data: bytes, size: int) -> httpx2.Response:
     pieces = (data[at : at + size] for at in range(0, len(data), size))
     return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=pieces)
