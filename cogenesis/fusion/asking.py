@@ -206,13 +206,20 @@ class Asking:
         self._running: list[Request] = []
         self._trial: Request | None = None
         self._workers = _Workers()
+        self._beginning = threading.Lock()
+        self._closed = False
         self._begun = 0
         self._unsent: list[Request] = []
 
     @property
     def round_trips(self) -> int:
-        """Requests sent so far, also discarded, late and failed ones."""
-        return self._begun - len(self._unsent)
+        """Requests begun so far, also discarded, late and failed ones.
+
+        One that is called off before a thread has taken it up is none. One that is called off
+        in the moment between that and its first byte counts, although the carrier drops it.
+        """
+        with self._beginning:
+            return self._begun - len(self._unsent)
 
     @property
     def paused(self) -> bool:
@@ -251,7 +258,8 @@ class Asking:
         """
         if request.finished:
             return
-        request.finished = True
+        with self._beginning:
+            request.finished = True
         done, failure = request.done.is_set(), request.failure
         request.deadline.call_off()
         if failure is None:
@@ -261,7 +269,9 @@ class Asking:
             self._breaker.failed(request.retry_after_s)
 
     def close(self) -> None:
-        """Call off everything that still runs."""
+        """Call off everything that still runs, and begin nothing more."""
+        with self._beginning:
+            self._closed = True
         for request in self._running:
             request.deadline.call_off()
         if self._trial is not None:
@@ -284,12 +294,21 @@ class Asking:
             return Request.refused(first, len(draft) + 1, "timeout")
         request = Request(first, len(draft) + 1, Deadline(self._deadline_s))
         self._running.append(request)
-        self._begun += 1
         before, drafted = TokenIds(tuple(generated)), TokenIds(tuple(draft))
         self._workers.begin(lambda: self._run(request, before, drafted))
         return request
 
+    def _takes_up(self, request: Request) -> bool:
+        """Whether a request is still wanted; from then on it counts."""
+        with self._beginning:
+            wanted = not (self._closed or request.finished)
+            self._begun += wanted
+        return wanted
+
     def _run(self, request: Request, generated: TokenIds, draft: TokenIds) -> None:
+        if not self._takes_up(request):
+            request.done.set()
+            return
         started = time.perf_counter()
         failure: str | None = None
         try:

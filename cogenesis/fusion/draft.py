@@ -304,7 +304,9 @@ class _Run:
         )
         self._pace.drafted(time.perf_counter() - started)
         self._tally.device_calls += 1
-        held = self._asking is None or self._held()
+        # A request that is on its way there is waited for, whatever the shield said meanwhile.
+        covered = bool(self._blocks) and self._blocks[-1].end > step
+        held = self._asking is None or (self._held() and not covered)
         asks = not held and parts.target.schedule.asks(step, device)
         proposal = parts.target.alone(device, before)
         at = parts.verification.draft(proposal, parts.decoding.seed, step)

@@ -108,7 +108,7 @@ def test_drafting_gives_locksteps_text_token_for_token(
     drafted, tally = drafting(
         cloud, target, decoding, size=size, flying=flying, first=min(first, size)
     )
-    assert tally.round_trips == len(cloud.asked)
+    assert tally.round_trips == cloud.requests(tally.round_trips)
     assert drafted == lockstep(SameVocabularyCloud(CLOUD), target, decoding)
     assert all(token.fallback is None for token in drafted)
 
@@ -169,8 +169,43 @@ def test_positions_that_are_held_back_change_no_token(
         assert tokens == list(plain.tokens(PROMPT))
         weights |= {token.weight for token in tokens}
         if size == 1:
-            assert len(cloud.asked) == way.tally.round_trips == plain.tally.round_trips
+            count = way.tally.round_trips
+            assert cloud.requests(count) == count == plain.tally.round_trips
     assert weights == {0.5, 1.0}
+
+
+class ToldLate:
+    """Nothing may be asked, which its `holds` knows once it is asked, and `score` a little later.
+
+    The device waits for `holds`: it drafts while the request has no answer yet.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.told = threading.Event(), threading.Event()
+
+    def holds(self, generated: TokenIds) -> bool:
+        assert self.asked.wait(10.0)
+        self.told.set()
+        return True
+
+    def score(self, generated: TokenIds, draft: TokenIds, deadline: Deadline) -> Sequence[None]:
+        self.asked.set()
+        time.sleep(0.05)
+        return [None] * (len(draft) + 1)
+
+    def next_distribution(self, prefix: TokenIds, k: int) -> Distribution:
+        assert self.told.wait(10.0)
+        time.sleep(0.01)  # `held` is noted
+        return DEVICE.next_distribution(prefix, k)
+
+
+def test_a_request_that_needs_not_be_sent_is_not_counted_as_one() -> None:
+    cloud = ToldLate()
+    decoding = replace(DECODING, max_tokens=1)
+    way = DraftAndVerify(cloud, cloud, TARGET, decoding, pace=Pacer(1))
+    (token,) = way.tokens(PROMPT)
+    assert (token.weight, token.fallback) == (1.0, None)
+    assert (way.tally.tokens, way.tally.round_trips) == (1, 0)
 
 
 def test_the_check_notices_a_target_that_looks_at_the_draft() -> None:

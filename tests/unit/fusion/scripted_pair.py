@@ -133,6 +133,13 @@ class SameVocabularyCloud:
             self.row((*generated.ids, *draft.ids[:at]), drafted[at]) for at in range(len(drafted))
         ]
 
+    def requests(self, at_least: int) -> int:
+        """How many came, as soon as `at_least` did: the last may be under way as a text ends."""
+        latest = time.monotonic() + 5.0
+        while len(self.asked) < at_least and time.monotonic() < latest:
+            time.sleep(0.001)
+        return len(self.asked)
+
     def row(self, before: Sequence[int], drafted: int | None = None) -> Row:
         """What it lists after `before`; `drafted` is the token that a draft has there."""
         prefix = TokenIds((*self._prompt.ids, *before))

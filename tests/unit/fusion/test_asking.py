@@ -150,6 +150,16 @@ def test_it_is_paused_while_the_breaker_is_open() -> None:
     asking.close()
 
 
+def test_what_nobody_has_taken_up_when_the_text_ends_is_never_sent() -> None:
+    cloud = SameVocabularyCloud(CLOUD)
+    asking = Asking(cloud, 10.0)
+    asking.close()
+    request = asking.send(0, (), ())
+    assert request.done.wait(5)
+    assert (cloud.asked, asking.round_trips) == ([], 0)
+    asking.close()
+
+
 def test_a_cloud_that_is_punctual_but_slow_costs_one_text_no_more_than_its_patience() -> None:
     cloud = SameVocabularyCloud(CLOUD, wait=lambda call: 0.05)
     breaker = Breaker()
