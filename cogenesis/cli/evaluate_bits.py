@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cogenesis.evaluation.bits_pair import BitsPair
     from cogenesis.evaluation.bits_report import SampleCost
     from cogenesis.evaluation.bits_samples import BitsSample
+    from cogenesis.fusion.gate_file import TrainedGate
     from cogenesis.models import LlamaCpp
 
 PairName = Literal["demo", "smollm2-smollm2"]
@@ -63,6 +64,13 @@ def bits(
         list[float] | None,
         typer.Option(
             min=0, max=1, help="Another weight of the device beside 0.5 (repeatable): RULE@WEIGHT."
+        ),
+    ] = None,
+    gate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A gate of `train gate`: the system fusion:gate (repeatable; the others are "
+            "fusion:gate@FILE)."
         ),
     ] = None,
     pair: Annotated[
@@ -122,7 +130,7 @@ def bits(
         shields=("on",) if shield == "on" else ("on", "off"),
     )
     models = {"device": device, "cloud": cloud if pair == "demo" else device}
-    run = _Run(settings, models, quiet=as_json)
+    run = _Run(settings, models, _gates(gate or ()), quiet=as_json)
     told = bits_report(run.measure(data, limit, save, resume=resume), _FIXED_SEED)
     told |= {"skipped": run.skipped, "notes": _notes(told, settings)}
     told |= {"settings": {"pair": pair, **asdict(settings)}, "models": models, **when_and_where()}
@@ -132,11 +140,32 @@ def bits(
         _show(told)
 
 
+def _gates(files: Sequence[Path]) -> dict[str, TrainedGate]:
+    """Systems by their names. Raises InputError or ModelFileError: a file is no gate."""
+    from cogenesis.fusion.gate_file import load_gate
+
+    found: dict[str, TrainedGate] = {}
+    for file in files:
+        name = "fusion:gate" if not found else f"fusion:gate@{file.stem}"
+        if name in found:
+            raise InputError(f"two gates are called {file.stem}: give one another file name")
+        found[name] = load_gate(file)
+    return found
+
+
 class _Run:
     """One measurement; `skipped` tells which samples were left out, and why."""
 
-    def __init__(self, settings: BitsSettings, models: dict[str, str], *, quiet: bool) -> None:
+    def __init__(
+        self,
+        settings: BitsSettings,
+        models: dict[str, str],
+        gates: dict[str, TrainedGate],
+        *,
+        quiet: bool,
+    ) -> None:
         self._settings, self._models, self._quiet = settings, models, quiet
+        self._gates = gates
         self.skipped: list[dict[str, Any]] = []
 
     def measure(
@@ -158,6 +187,8 @@ class _Run:
             )
             # One thread, because the cloud model has a core of its own.
             model = enter(LlamaCpp(device, threads=1))
+            for each in self._gates.values():
+                each.check_device(self._models["device"], model.vocabulary())
             samples = bits_samples(
                 data,
                 model,
@@ -182,7 +213,7 @@ class _Run:
         from cogenesis.evaluation.bits_report import SampleCost
         from cogenesis.evaluation.bits_samples import bits_task
 
-        chosen = systems(self._settings.weights)
+        chosen = systems(self._settings.weights, self._gates)
         with progress() as bar:
             step = bar.add_task("tokens", total=sum(len(each.ids) for each in samples))
 
@@ -216,6 +247,8 @@ class _Run:
         """All that a sample's figures depend on."""
         digest = hashlib.sha256(data.read_bytes()).hexdigest()
         about = {"data": digest, "version": __version__}
+        # Only where there are gates: files of earlier measurements stay good.
+        about |= {name: each.digest for name, each in self._gates.items()}
         return {**about, **self._models, **asdict(self._settings)}
 
     def _left_out(self, number: int, why: str) -> None:
@@ -256,7 +289,7 @@ def _show(told: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(_table(told))
+    console.print(bits_table(told))
     for note in told["notes"]:
         console.print(note, style="dim", highlight=False)
     if told["skipped"]:
@@ -265,7 +298,8 @@ def _show(told: dict[str, Any]) -> None:
         console.print(line, style="yellow", highlight=False)
 
 
-def _table(told: dict[str, Any]) -> Table:
+def bits_table(told: dict[str, Any]) -> Table:
+    """The systems of a report of `bits_report`."""
     from rich import box
     from rich.table import Table
 

@@ -10,13 +10,15 @@ same text, which it would also write, count as nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
+from types import MappingProxyType
 from typing import Final, Literal
 
 from cogenesis.errors import InputError
 from cogenesis.evaluation.bits_positions import Position
+from cogenesis.fusion.gate_file import TrainedGate
 from cogenesis.fusion.gates import FixedWeight
 from cogenesis.fusion.mixing import RULES
 from cogenesis.fusion.pool import Listed
@@ -29,6 +31,8 @@ EVEN: Final = 0.5
 
 _WITHOUT_WEIGHT: Final = frozenset({"product", "max"})
 """Rules that do not look at the weight."""
+
+NO_GATES: Final[Mapping[str, TrainedGate]] = MappingProxyType({})
 
 _ALONE: Final = Target()
 """Without a word of the cloud any target is the device's own distribution."""
@@ -72,8 +76,10 @@ class System:
     target: Target | None
 
 
-def systems(weights: Sequence[float] = ()) -> list[System]:
-    """The device, the cloud, and every mixing rule: at EVEN, and at these weights.
+def systems(
+    weights: Sequence[float] = (), gates: Mapping[str, TrainedGate] = NO_GATES
+) -> list[System]:
+    """The device, the cloud, and every mixing rule: at EVEN, at these weights, with these gates.
 
     `cloud` is the cloud's side of the mixture. Where it may not be asked it is the device, as
     in every system; and what it does not list is spread as the device would.
@@ -87,6 +93,8 @@ def systems(weights: Sequence[float] = ()) -> list[System]:
             for rule in RULES
             if weight == EVEN or rule not in _WITHOUT_WEIGHT
         ]
+    for name, each in gates.items():
+        found.append(System(name, Target(rule=RULES[each.rule], gate=each.gate)))
     return found
 
 

@@ -127,6 +127,17 @@ def _state(
         row = {"name": name, "bits_per_byte": value, "low": low, "high": high}
         row |= {"ratio_to_device": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
         rows.append(row)
+    gates = [name for name in per_byte if name.startswith("fusion:gate")]
+    differences = []
+    for gate in gates:
+        for name, rates in per_byte.items():
+            if name == gate or (name in gates and gates.index(name) < gates.index(gate)):
+                continue
+            value, low, high = _range(per_byte[gate] - rates)
+            ratio, ratio_low, ratio_high = _range(per_byte[gate] / rates)
+            told = {"name": gate, "than": name, "bits_per_byte": value, "low": low, "high": high}
+            told |= {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
+            differences.append(told)
     positions = sum(each.text.tokens for each in samples)
     bits = sum(each.bits["device"] for each in costs)
     held = {
@@ -135,6 +146,7 @@ def _state(
     }
     return {
         "systems": rows,
+        **({"differences": differences} if differences else {}),
         "held_back": {name: round(share, _DIGITS) for name, share in held.items()},
     }
 

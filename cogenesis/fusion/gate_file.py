@@ -47,6 +47,7 @@ class TrainedGate:
         device, cloud: what is known of the models it was fitted for: `name`, `sha256`, and
             of the device `vocabulary` (its hash) and `tokens` (their number).
         about: anything else: data, command, metrics.
+        digest: SHA-256 of the file that it was read from; empty for one that was not.
     """
 
     gate: Gate
@@ -55,6 +56,7 @@ class TrainedGate:
     device: dict[str, Any] = field(default_factory=dict)
     cloud: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
     def __repr__(self) -> str:
         return f"TrainedGate({self.kind}, {self.rule})"
@@ -152,7 +154,12 @@ def load_gate(path: Path) -> TrainedGate:
         raise ModelFileError(
             f"{path.name} has rows for another vocabulary than its own header says"
         )
-    return TrainedGate(gate, rule, kind, **parts_of)
+    return TrainedGate(gate, rule, kind, **parts_of, digest=_digest(path))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _input(kind: Kind) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cogenesis.errors import InputError
+from cogenesis.fusion.gate_file import TrainedGate
 from cogenesis.fusion.gates import FixedWeight
 from cogenesis.fusion.mixing import RULES
 from cogenesis.fusion.schedules import Always, Periodic, Schedule, Unsure
@@ -32,12 +33,15 @@ class FusionSettings:
             the device is unsure. A name in SCHEDULES.
         decoding: one request for a block of drafted tokens, or one for each token. Both give
             the same text.
+        gate: a trained gate that gives the weight at each token, in place of `weight`. It is
+            of use with its own rule only.
     """
 
     rule: str = "mixture"
     weight: float = 0.5
     schedule: str = "always"
     decoding: Literal["draft-and-verify", "lockstep"] = "draft-and-verify"
+    gate: TrainedGate | None = None
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -48,12 +52,17 @@ class FusionSettings:
             raise InputError("the weight is the device model's share: a number from 0 to 1")
         if self.decoding not in ("draft-and-verify", "lockstep"):
             raise InputError("decoding is draft-and-verify or lockstep")
+        if self.gate is not None and self.gate.rule != self.rule:
+            raise InputError(
+                f"this gate was fitted to the rule {self.gate.rule}, not to {self.rule}: "
+                f"choose {self.gate.rule}"
+            )
 
     def target(self, sampling: Sampling) -> Target:
         """The distribution that is sampled with these settings."""
         return Target(
             rule=RULES[self.rule],
-            gate=FixedWeight(self.weight),
+            gate=FixedWeight(self.weight) if self.gate is None else self.gate.gate,
             schedule=SCHEDULES[self.schedule](),
             shaping=Shaping(
                 temperature=sampling.temperature,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cogenesis import __version__
 from cogenesis.errors import InputError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from cogenesis.evaluation.bits import BitsSettings
     from cogenesis.evaluation.bits_pair import BitsPair
     from cogenesis.evaluation.bits_samples import BitsSample, LeftOut
-
-_BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +105,9 @@ def _told(found: Any, tick: Callable[[int], None]) -> Any:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, read piece by piece."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file."""
     with path.open("rb") as file:
-        while piece := file.read(_BLOCK):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def about_extract(

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from cogenesis.cli import main
-from cogenesis.cli.evaluate_bits import _notes, _table
+from cogenesis.cli.evaluate_bits import _notes, bits_table
 from cogenesis.evaluation.bits import BitsSettings, Cost, TextCost, systems
 from cogenesis.evaluation.bits_report import SampleCost, bits_report
 
@@ -82,7 +82,7 @@ def sample(number: int, cut: bool = False) -> SampleCost:
 def test_the_table_fits_a_narrow_terminal() -> None:
     told = bits_report([sample(1), sample(2)])
     console = Console(width=80, file=io.StringIO())
-    console.print(_table(told))
+    console.print(bits_table(told))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert "2 texts, 240 bytes, 60 tokens" in lines[0]
