@@ -8,9 +8,11 @@ from __future__ import annotations
 import typer
 
 from cogenesis.cli.train_extract import extract
+from cogenesis.cli.train_gate import gate
 
 train_app = typer.Typer(
     no_args_is_help=True,
     help="Tune the device model on texts of people, and learn how to mix it with a cloud model.",
 )
 train_app.command("extract")(extract)
+train_app.command("gate")(gate)
