@@ -9,6 +9,7 @@ import typer
 
 from cogenesis.cli.train_extract import extract
 from cogenesis.cli.train_gate import gate
+from cogenesis.cli.train_sketches import sketches
 
 train_app = typer.Typer(
     no_args_is_help=True,
@@ -16,3 +17,4 @@ train_app = typer.Typer(
 )
 train_app.command("extract")(extract)
 train_app.command("gate")(gate)
+train_app.command("sketches")(sketches)

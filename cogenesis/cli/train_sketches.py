@@ -1,0 +1,273 @@
+"""`cogenesis train sketches`: a cloud model's outlines for a training file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.evaluate_progress import progress
+from cogenesis.cli.write import CloudKind
+from cogenesis.errors import CloudError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cogenesis.privacy.egress import Egress
+    from cogenesis.training.sketches import Failed, LeftOut, Outlining, SketchTask
+    from cogenesis.training.sketches_file import SketchFile
+    from cogenesis.training.sketches_meter import Estimate, Metered, Prices
+
+_NAMED = 20
+"""Samples that are named on the screen; `--json` names them all."""
+
+
+def sketches(
+    data: Annotated[Path, typer.Option(help="People and their tasks, in the published form.")],
+    cloud_url: Annotated[
+        str, typer.Option(envvar="COGENESIS_CLOUD_URL", help="Such as https://api.example.com/v1.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the outlines go, one JSON object a line.")],
+    cloud_model: Annotated[
+        str | None,
+        typer.Option(envvar="COGENESIS_CLOUD_MODEL", help="The model's name on that server."),
+    ] = None,
+    cloud_kind: Annotated[
+        CloudKind, typer.Option(help="The server's kind; auto asks it.")
+    ] = "auto",
+    cloud_key_env: Annotated[
+        str, typer.Option(help="Environment variable that holds the API key.")
+    ] = "COGENESIS_CLOUD_KEY",
+    cloud_deadline: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds to wait for an outline.")
+    ] = 120.0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first samples of the file.")
+    ] = None,
+    at_a_time: Annotated[
+        int, typer.Option(min=1, max=64, help="Outlines that are asked for at a time.")
+    ] = 4,
+    price_in: Annotated[
+        float | None, typer.Option(min=0, help="What a million tokens of prompts cost.")
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option(min=0, help="What a million tokens of replies cost.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Go on after the estimate without asking.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the file.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first ask, as for “write”.")] = 0,
+    ledger: Annotated[
+        Path | None, typer.Option(help="The ledger's file. Default: in your CoGenesis folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask a cloud model for the outlines that the device model learns to write from.
+
+    As “write” does: the guard makes a general instruction of each sample, and nothing else
+    leaves; a sample that it refuses is named and never sent. The first outline is measured,
+    the rest estimated from it, and you are asked before they are paid for.
+
+    Examples:
+
+      cogenesis train sketches --data train.json --cloud-url http://127.0.0.1:8090
+      --out sketches.jsonl
+
+      cogenesis train sketches --data train.json --cloud-url https://api.example.com/v1
+      --cloud-model large-1 --price-in 2.5 --price-out 10 --out sketches.jsonl --resume
+    """
+    from cogenesis.cli.connect import connect
+    from cogenesis.training.sketches import Outlining, to_ask
+    from cogenesis.training.sketches_file import SketchFile
+    from cogenesis.training.sketches_meter import Metered, Prices
+
+    tasks, left_out = _guarded(data, limit)
+    _tell_left_out(left_out, len(tasks))
+    with ExitStack() as stack:
+        file = stack.enter_context(SketchFile(out, resume=resume))
+        cloud, egress = connect(stack, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger)
+        metered = Metered(cloud)
+        outlining = stack.enter_context(
+            Outlining(
+                metered, model=cloud.name, seed=seed, at_a_time=at_a_time, deadline_s=cloud_deadline
+            )
+        )
+        left = to_ask(tasks, file.done, model=cloud.name, seed=seed)
+        prices = Prices(price_in, price_out)
+        run = _Run(outlining, file, metered, prices, at_a_time)
+        run.ask(left, yes=yes)
+        file.sort()
+        told = run.told(egress) | {
+            "samples": len(tasks) + len(left_out),
+            "refused": [asdict(each) for each in left_out if each.why == "refused"],
+            "unusable": [asdict(each) for each in left_out if each.why == "unusable"],
+            "model": cloud.name,
+            "data_sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
+            "seed": seed,
+            **when_and_where(),
+        }
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _show(told, out)
+    if run.failed and not file.done:
+        raise CloudError("no-sketch", f"no sample has an outline: {run.failed[-1].message}")
+
+
+class _Run:
+    """The asking: one sample first, the rest when the user agrees."""
+
+    def __init__(
+        self,
+        outlining: Outlining,
+        file: SketchFile,
+        metered: Metered,
+        prices: Prices,
+        at_a_time: int,
+    ) -> None:
+        self._outlining, self._file, self._metered = outlining, file, metered
+        self._prices, self._at_a_time = prices, at_a_time
+        self.failed: list[Failed] = []
+        self._asked = 0
+        self._estimate: Estimate | None = None
+
+    def ask(self, tasks: Sequence[SketchTask], *, yes: bool) -> None:
+        """All of them, unless the user says no.
+
+        Raises:
+            InputError: nobody can be asked, and `yes` was not given.
+            CloudError: as `Outlining.ask`.
+        """
+        from cogenesis.training.sketches_meter import estimate
+
+        if not tasks:
+            return
+        with progress() as bar:
+            step = bar.add_task("outlines", total=len(tasks))
+            first, rest = tasks[:1], tasks[1:]
+            seconds, asks = self._take(first, bar, step)
+            if not rest:
+                return
+            self._estimate = estimate(
+                self._metered.counted,
+                seconds,
+                asks,
+                samples=len(rest),
+                at_a_time=self._at_a_time,
+                prices=self._prices,
+            )
+            bar.stop()
+            typer.echo(_estimated(self._estimate, seconds), err=True)
+            if not yes and not _agreed():
+                return
+            bar.start()
+            self._take(rest, bar, step)
+
+    def _take(self, tasks: Sequence[SketchTask], bar: Any, step: Any) -> tuple[float, int]:
+        """Ask and write down. Returns seconds and asks of the last outline."""
+        from cogenesis.sketch.request import ASKS
+        from cogenesis.training.sketches import Failed
+
+        begun, asks = time.monotonic(), ASKS
+        for outcome in self._outlining.ask(tasks):
+            self._asked += 1
+            if isinstance(outcome, Failed):
+                self.failed.append(outcome)
+            else:
+                self._file.add(outcome)
+                asks = outcome.asks
+            bar.advance(step)
+            bar.refresh()
+        return time.monotonic() - begun, asks
+
+    def told(self, egress: Egress) -> dict[str, Any]:
+        """What was done, and what it took."""
+        counted = self._metered.counted
+        return {
+            "outlines": len(self._file.done),
+            "asked_now": self._asked,
+            "failed": [
+                {"id": each.task.id, "number": each.task.number, "reason": each.reason}
+                for each in self.failed
+            ],
+            "tokens_about": asdict(counted),
+            "cost_about": self._prices.of(counted),
+            "estimate": None if self._estimate is None else asdict(self._estimate),
+            "egress": asdict(egress.traffic),
+        }
+
+
+def _guarded(data: Path, limit: int | None) -> tuple[list[SketchTask], list[LeftOut]]:
+    from cogenesis.training.sketches import sketch_tasks
+
+    with progress() as bar:
+        step = bar.add_task("guard", total=None)
+
+        def tick() -> None:
+            bar.advance(step)
+            bar.refresh()
+
+        return sketch_tasks(data, limit=limit, tick=tick)
+
+
+def _tell_left_out(left_out: Sequence[LeftOut], tasks: int) -> None:
+    for each in left_out[:_NAMED]:
+        typer.echo(f"not sent: sample {each.number} (id {each.id}): {each.what}", err=True)
+    if len(left_out) > _NAMED:
+        more = len(left_out) - _NAMED
+        typer.echo(f"not sent: {more} more samples; --json names them all", err=True)
+    if not tasks:
+        raise InputError("no sample is left to ask about: give other --data")
+
+
+def _estimated(found: Estimate, seconds: float) -> str:
+    likely, most = found.likely, found.most
+    work = (
+        f"The first outline took {seconds:.1f} s. For {found.samples} more, about "
+        f"{likely.sent:,} tokens to the cloud and {likely.received:,} back, in about "
+        f"{_duration(found.seconds)}; at most {most.sent:,} and {most.received:,}."
+    )
+    if found.cost is None or found.most_cost is None:
+        cost = "For the cost give the prices of a million tokens: --price-in, --price-out."
+    else:
+        cost = f"Cost: about {found.cost:,.4g}, at most {found.most_cost:,.4g}."
+    return f"{work}\n{cost}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise InputError(
+            "nobody can be asked here: go on with the same command, --resume and --yes"
+        )
+    return typer.confirm("Go on?", err=True)
+
+
+def _show(told: dict[str, Any], out: Path) -> None:
+    typer.echo(f"{told['outlines']} of {told['samples']} samples have an outline: {out}")
+    if told["refused"] or told["unusable"]:
+        counts = f"{len(told['refused'])} refused by the guard, {len(told['unusable'])} unusable"
+        typer.echo(f"Not sent: {counts}.")
+    if told["failed"]:
+        named = ", ".join(f"{each['id']} ({each['reason']})" for each in told["failed"][:_NAMED])
+        typer.echo(f"No outline came for {len(told['failed'])}: {named}. --resume asks again.")
+    tokens, cost = told["tokens_about"], told["cost_about"]
+    paid = "" if cost is None else f", for about {cost:,.4g}"
+    typer.echo(
+        f"Now: {told['asked_now']} asked, about {tokens['sent']:,} tokens sent and "
+        f"{tokens['received']:,} received{paid}. The ledger has every byte that was sent."
+    )

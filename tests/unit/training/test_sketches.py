@@ -1,0 +1,234 @@
+"""`train sketches` against a server on loopback: what leaves, what is kept, what it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from cogenesis.cli import main
+from cogenesis.context.reader import read_samples
+from cogenesis.errors import CloudError, InputError, LedgerError
+from cogenesis.models.protocol import Piece
+from cogenesis.models.scripted import ScriptedModel
+from cogenesis.training.sketches import Failed, Outlining, sketch_tasks, to_ask
+from cogenesis.training.sketches_file import SketchFile, SketchLine, read_sketches
+from cogenesis.training.sketches_meter import Metered, Prices, Tokens, estimate
+from tests.unit.evaluation.test_leaks_report import TOPICS, person
+from tests.unit.models.loopback import Handler, Loopback
+
+OUTLINE = (
+    "1. A warm hello\n2. Why this note comes\n3. The first small story\n4. What went wrong\n"
+    "5. Thanks to all\n6. Plans for summer\n7. See you soon"
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six people; a seventh whose title is his own name; an eighth that is no sample."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COGENESIS_HOME", str(tmp_path / "home"))
+    people = [person(name, topic) for name, topic in TOPICS.items()]
+    own = person("Bertrand Okafor", "kites and wind")
+    own["conversations"][0]["value"] = "Bertrand Okafor, okafor@example.com: a note"
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps([*people, own, cast(Any, {"profile": 3})]))
+    return path
+
+
+def chat(reply: Callable[[Any], str] | str) -> Callable[[Handler], None]:
+    """A chat server that is no llama.cpp server."""
+
+    def answer(handler: Handler) -> None:
+        if handler.asked.method == "GET":
+            handler.send_json({"error": {"message": "not here"}}, status=404)
+            return
+        text = reply if isinstance(reply, str) else reply(handler.asked.body)
+        pieces = text.splitlines(keepends=True)
+        events = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
+        events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        handler.send_events(*events, "[DONE]")
+
+    return answer
+
+
+def run(monkeypatch: pytest.MonkeyPatch, server: str, *arguments: str) -> int | str | None:
+    wanted = ["--cloud-url", server, "--cloud-model", "large-1", "--cloud-kind", "openai-chat"]
+    argv = ["cogenesis", "train", "sketches", "--data", "people.json", "--out", "out.jsonl"]
+    monkeypatch.setattr(sys, "argv", [*argv, *wanted, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_outlines_come_for_all_that_the_guard_lets_go(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Loopback(chat(OUTLINE)) as server:
+        code = run(
+            monkeypatch, server.url, "--yes", "--json", "--price-in", "2", "--price-out", "8"
+        )
+    output = capsys.readouterr()
+    assert code == 0, output.err
+    told = json.loads(output.out)
+    found = read_sketches(Path("out.jsonl"))
+    assert list(found) == list(TOPICS)  # in the file's order, whoever answered first
+    line = found["Wren Aldous"]
+    assert (line.general, line.sketch[0], line.model) == ("Write a note", "A warm hello", "large-1")
+    assert (told["samples"], told["outlines"], told["asked_now"]) == (8, 6, 6)
+    assert [each["id"] for each in told["refused"]] == ["Bertrand Okafor"]
+    assert [each["number"] for each in told["unusable"]] == [8]
+    assert told["cost_about"] == pytest.approx(
+        (2 * told["tokens_about"]["sent"] + 8 * told["tokens_about"]["received"]) / 1e6
+    )
+    assert told["estimate"]["samples"] == 5
+    assert "For 5 more" in output.err and "Cost: about" in output.err
+    # Nothing of any person left: neither those that were asked about nor the one refused.
+    sent = json.dumps([asked.body for asked in server.asked])
+    for word in ("Okafor", "Aldous", "orchids", "kites", "Spends evenings", "Dear all"):
+        assert word not in sent
+    assert sent.count("Write a note") == 6
+
+
+def test_a_run_goes_on_where_the_last_one_ended(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Loopback(chat(OUTLINE)) as server:
+        # Nobody can agree here, so the first outline alone is paid for.
+        monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
+        assert run(monkeypatch, server.url) == 2
+        assert "--resume and --yes" in " ".join(capsys.readouterr().err.split())
+        assert len(read_sketches(Path("out.jsonl"))) == 1
+        with Path("out.jsonl").open("ab") as file:
+            file.write(b'{"id": "half a li')  # as after SIGKILL
+        assert run(monkeypatch, server.url, "--yes") == 2  # the file is there
+        assert run(monkeypatch, server.url, "--yes", "--resume", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["asked_now"] == 5
+        assert run(monkeypatch, server.url, "--yes", "--resume", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["asked_now"] == 0
+        assert run(monkeypatch, server.url, "--yes", "--resume", "--seed", "3") == 2
+        assert "seed 0" in capsys.readouterr().err
+    texts = [asked for asked in server.asked if asked.method == "POST"]
+    assert len(texts) == len(read_sketches(Path("out.jsonl"))) == 6
+
+
+def test_a_model_that_writes_no_outlines_is_named_and_costs_no_run(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replies = iter(["I would rather not.", "Nor now.", *[OUTLINE] * 5])
+    with Loopback(chat(lambda _: next(replies))) as server:
+        assert run(monkeypatch, server.url, "--yes", "--at-a-time", "1") == 0
+    shown = capsys.readouterr().out
+    assert "5 of 8 samples have an outline" in shown
+    assert "No outline came for 1: Wren Aldous (no-sketch)" in shown
+
+
+def test_a_wrong_key_ends_the_run_at_once(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Loopback(lambda handler: handler.send_json({"error": {}}, status=401)) as server:
+        assert run(monkeypatch, server.url, "--yes") == 4
+        assert len([each for each in server.asked if each.method == "POST"]) == 1
+    assert "the cloud model refuses" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_dead_server_is_left_alone_after_some_samples(data: Path) -> None:
+    tasks, _ = sketch_tasks(data)
+    dead = ScriptedModel(fail=CloudError("unreachable", "nobody there"), role="cloud")
+    with Outlining(dead, model="m", seed=0, at_a_time=1, deadline_s=5) as outlining:
+        found = outlining.ask(tasks)
+        with pytest.raises(CloudError, match="5 samples in a row"):
+            for outcome in found:
+                assert isinstance(outcome, Failed)
+    assert len(dead.asked) == 5
+
+
+def test_what_may_not_leave_ends_everything(data: Path) -> None:
+    tasks, _ = sketch_tasks(data)
+    closed = ScriptedModel(fail=LedgerError("the disk is full"), role="cloud")
+    with (
+        Outlining(closed, model="m", seed=0, at_a_time=2, deadline_s=5) as outlining,
+        pytest.raises(LedgerError),
+    ):
+        list(outlining.ask(tasks))
+
+
+def test_stopping_hangs_up(data: Path) -> None:
+    tasks, _ = sketch_tasks(data)
+    slow = ScriptedModel([OUTLINE] * 9, piece_s=0.2, role="cloud")
+    begun = time.monotonic()
+    with Outlining(slow, model="m", seed=0, at_a_time=3, deadline_s=60) as outlining:
+        timer = threading.Timer(0.1, outlining.stop)
+        timer.start()
+        outcomes = list(outlining.ask(tasks))
+        timer.join()
+    assert time.monotonic() - begun < 3
+    assert len(slow.asked) == 3
+    assert not any(isinstance(each, SketchLine) for each in outcomes)
+
+
+def test_the_limit_of_what_is_asked_at_a_time_is_kept(data: Path) -> None:
+    tasks, _ = sketch_tasks(data)
+    now, most, lock = 0, 0, threading.Lock()
+
+    class Busy(ScriptedModel):
+        def generate(self, *args: Any, **more: Any) -> Iterator[Piece]:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            time.sleep(0.03)
+            with lock:
+                now -= 1
+            return super().generate(*args, **more)
+
+    cloud = Metered(Busy([OUTLINE] * 6, role="cloud"))
+    with Outlining(cloud, model="m", seed=0, at_a_time=3, deadline_s=5) as outlining:
+        found = list(outlining.ask(tasks))
+    assert len(found) == 6 and most == 3
+    assert cloud.counted.sent > 6 * 100  # the prompt has its two examples
+
+
+def test_an_outline_of_other_data_is_not_gone_on_with(data: Path) -> None:
+    tasks, _ = sketch_tasks(data, limit=2)
+    line = SketchLine(tasks[0].id, 1, "Something else", ("a b",), "m", 0, 1, 0.1)
+    with pytest.raises(InputError, match="another file"):
+        to_ask(tasks, {line.id: line}, model="m", seed=0)
+
+
+def test_twins_are_refused(data: Path) -> None:
+    people = json.loads(data.read_text())
+    data.write_text(json.dumps([people[0], people[0]]))
+    assert len(read_samples(data)) == 2
+    with pytest.raises(InputError, match="id of an earlier one"):
+        sketch_tasks(data)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"id": "1"}', "[]", '{"id": 1, "general": "", "sketch": [], "model": ""}', "what"]
+)
+def test_a_file_of_something_else_is_refused_and_kept(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(f"{line}\n")
+    with pytest.raises(InputError, match="line 1 is no line of train sketches"):
+        SketchFile(path, resume=True)
+    assert path.read_text() == f"{line}\n"
+
+
+def test_the_estimate_counts_what_is_left() -> None:
+    found = estimate(
+        Tokens(600, 80), 4.0, 2, samples=10, at_a_time=4, prices=Prices(1_000_000, 0.0)
+    )
+    assert found.likely == Tokens(6000, 800)
+    assert found.most == Tokens(300 * 2 * 10, 200 * 2 * 10)
+    assert found.seconds == pytest.approx(4.0 * 3)  # ten, four at a time
+    assert (found.cost, found.most_cost) == (6000.0, 6000.0)
+    assert Prices(1.0).of(Tokens(1, 1)) is None
