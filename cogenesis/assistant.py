@@ -32,7 +32,8 @@ from cogenesis.events import (
 )
 from cogenesis.models.protocol import CloudModel, DeviceModel, hang_up
 from cogenesis.privacy.guard import Guard
-from cogenesis.writing import Kit, Writing, general_instruction, lexicon_of
+from cogenesis.protection import Protection, lexicon_of
+from cogenesis.writing import Kit, Writing, general_instruction
 
 if TYPE_CHECKING:
     from cogenesis.privacy.egress import Traffic
@@ -42,6 +43,7 @@ __all__ = [
     "Degraded",
     "Event",
     "Outlined",
+    "Protection",
     "Result",
     "Started",
     "Task",
@@ -57,8 +59,9 @@ class Assistant:
 
     `traffic` tells what went through the cloud's egress. `no_cloud` says why there is none
     although the user named one (the ledger cannot be opened, say): texts are then written on
-    the device alone and say so. Not safe to use from several threads at once: a device model
-    has one mind.
+    the device alone and say so. `protection` is the policy in force, `strict` if none is given,
+    and the memory of what was released for whom. Not safe to use from several threads at once: a
+    device model has one mind.
     """
 
     def __init__(
@@ -68,12 +71,16 @@ class Assistant:
         cloud: CloudModel | None = None,
         traffic: Callable[[], Traffic] | None = None,
         no_cloud: Degraded | None = None,
+        protection: Protection | None = None,
     ) -> None:
-        self._kit = Kit(device, cloud, traffic, no_cloud)
+        self._kit = Kit(device, cloud, traffic, no_cloud, protection or Protection())
 
     def guard(self, task: Task) -> Guard:
-        """The guard that decides for this task."""
-        return self._kit.guard(task)
+        """A guard that decides for this task as the text's own would, for looking at it.
+
+        What it releases is not remembered as said: only writing a text does that.
+        """
+        return self._kit.protection.preview_guard(task)
 
     def write(self, task: Task) -> Result:
         """Write the whole text. Raises as `stream` does."""

@@ -11,11 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from cogenesis.context.budget import Window
-from cogenesis.context.private_context import ContextText, PrivateContext
 from cogenesis.context.prompt import WRITING_SAMPLING, WritingPrompt, fitted_prompt
 from cogenesis.errors import (
     CloudError,
@@ -54,7 +53,7 @@ from cogenesis.models.protocol import (
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.released import GeneralInstruction
-from cogenesis.privacy.shield import Shield
+from cogenesis.protection import Protection, lexicon_of
 from cogenesis.sketch.outline import Sketch
 from cogenesis.sketch.prompt import OUTLINE_SAMPLING
 from cogenesis.sketch.request import SketchRequest
@@ -63,20 +62,12 @@ from cogenesis.wire import Deadline
 if TYPE_CHECKING:
     from cogenesis.privacy.egress import Traffic
 
+__all__ = ["ASSUMED_WINDOW", "Kit", "Writing", "general_instruction", "lexicon_of"]
+
 T_co = TypeVar("T_co", covariant=True)
 
 ASSUMED_WINDOW: Final = 2048
 """Tokens, for a device model that does not tell its window."""
-
-
-def lexicon_of(context: PrivateContext, instruction: str = "") -> Lexicon:
-    """What counts as private in a context.
-
-    With the instruction it is the lexicon of a shield: what the user typed is private, too,
-    until it is released, and the device model will write some of it.
-    """
-    typed = (ContextText("writing", "instruction", instruction),) if instruction else ()
-    return Lexicon((*context.texts(), *typed))
 
 
 def general_instruction(task: Task, guard: Guard) -> GeneralInstruction:
@@ -101,22 +92,18 @@ class Kit:
         cloud: CloudModel | None,
         traffic: Callable[[], Traffic] | None,
         no_cloud: Degraded | None,
+        protection: Protection,
     ) -> None:
         """As for `Assistant`."""
         self.device, self.cloud = device, cloud
         self.traffic, self.no_cloud = traffic, no_cloud
-        # Reading a large context takes a second a megabyte: keep the last few.
-        self._lexicon = lru_cache(maxsize=4)(lexicon_of)
+        self.protection = protection
         self.habits = Habits()
 
     @cached_property
     def tokens(self) -> DeviceTokens:
         """The device model's vocabulary."""
         return DeviceTokens(self.device)
-
-    def guard(self, task: Task) -> Guard:
-        """The guard that decides for this task."""
-        return Guard(self._lexicon(task.context), allow=task.allow)
 
     def mode(self, task: Task) -> Literal["sketch", "fusion", "device"]:
         """How this task can be written.
@@ -188,7 +175,7 @@ class Writing:
             self._degraded = None if task.mode == "device" else kit.no_cloud
             return None
         try:
-            return general_instruction(task, kit.guard(task))
+            return general_instruction(task, kit.protection.guard(task))
         except GuardRefusedError as error:
             if task.general is not None:
                 raise  # the user's own words: they decide how to say it
@@ -218,7 +205,7 @@ class Writing:
         """Both models together; None, and the reason, if something of ours breaks."""
         kit, task = self._kit, self._task
         try:
-            shield = Shield(lexicon_of(task.context, task.instruction), general)
+            shield = kit.protection.shield(task, general)
             return FusedWriting(kit.tokens, link, shield, task.fusion, kit.habits)
         except Exception as error:  # noqa: BLE001  (a broken shield means: do not send)
             kind = type(error).__name__

@@ -10,6 +10,8 @@ Written rules, for what the four classes of DESIGN section 6 leave open:
   name, unless the context writes the same words with small letters elsewhere: then it is a
   topic ("event planning"). A quoted title of ordinary words ('The Future of Green Bonds')
   names no person, organisation or place; its words and runs are private as all others.
+* What a recogniser finds (`privacy.recogniser`) counts as what these rules find. An ordinary
+  word that only it takes for a name counts with a capital; a number under four digits does not.
 * A small number is an identifier beside the word of its field, and only if the field's
   value is short: "Age: 47", "Children: 3".
 """
@@ -25,6 +27,7 @@ from cogenesis.privacy.identifiers import proper_names
 from cogenesis.privacy.near import Near
 from cogenesis.privacy.normal import Word, words
 from cogenesis.privacy.notations import notations
+from cogenesis.privacy.recogniser import Recogniser, findings
 from cogenesis.privacy.released import Finding, Role
 from cogenesis.privacy.words import (
     bare_words,
@@ -78,6 +81,7 @@ class Entries:
     __slots__ = (
         "_near",
         "_phrases",
+        "_recogniser",
         "_small_pairs",
         "capital_keys",
         "families",
@@ -89,19 +93,28 @@ class Entries:
         "threshold",
     )
 
-    def __init__(self, texts: Iterable[TextOfContext], threshold: float) -> None:
+    def __init__(
+        self,
+        texts: Iterable[TextOfContext],
+        threshold: float,
+        recogniser: Recogniser | None = None,
+        extends: Entries | None = None,
+    ) -> None:
+        """Read texts, and hold besides what `extends` holds: that one stays as it is."""
+        held = extends
         self.threshold = threshold
-        self.keys: dict[str, Role] = {}
-        self.capital_keys: dict[str, Role] = {}
-        self.numbers: set[tuple[str, str]] = set()
-        self.rare: set[str] = set()
-        self.families: set[str] = set()
-        self.runs: set[tuple[str, ...]] = set()
+        self.keys: dict[str, Role] = dict(held.keys) if held else {}
+        self.capital_keys: dict[str, Role] = dict(held.capital_keys) if held else {}
+        self.numbers: set[tuple[str, str]] = set(held.numbers) if held else set()
+        self.rare: set[str] = set(held.rare) if held else set()
+        self.families: set[str] = set(held.families) if held else set()
+        self.runs: set[tuple[str, ...]] = set(held.runs) if held else set()
         # The keys of several words again, in words: the shield must know where each begins.
-        self.sequences: set[tuple[str, ...]] = set()
+        self.sequences: set[tuple[str, ...]] = set(held.sequences) if held else set()
         self._near: Near | None = None
         self._phrases: dict[tuple[str, ...], Role] = {}
-        self._small_pairs: set[tuple[str, str]] = set()
+        self._small_pairs: set[tuple[str, str]] = set(held._small_pairs) if held else set()
+        self._recogniser = recogniser
         unique: set[str] = set()
         seen: set[str] = set()
         for item in texts:
@@ -146,6 +159,8 @@ class Entries:
         for finding in proper_names(text, found, context=True, headings=headings):
             if finding.role != "name" or label not in _NO_NAMES_IN:
                 self._add_identifier(finding, words(finding.text))
+        for finding in findings(self._recogniser, text):
+            self._add_recognised(finding, words(finding.text))
         self._add_tokens(text)
         unique.update(w.key for w in found)
         bases = [base(w.key) for w in found]
@@ -210,6 +225,21 @@ class Entries:
             if len(found) > 1:
                 self.sequences.add(tuple(w.key for w in found))
 
+    def _add_recognised(self, finding: Finding, found: Sequence[Word]) -> None:
+        """What a recogniser found: it may know a name where no list and no capital tells it."""
+        if finding.kind == "sensitive":
+            for word in found:
+                if content(word.key):
+                    self.rare |= families(word.key)
+            return
+        if finding.role in {"number", "amount"} and sum(c.isdigit() for c in finding.text) < 4:
+            return
+        self._add_identifier(finding, found)
+        if finding.role in _NAMED:
+            for word in found:
+                if len(word.key) > 2 and content(word.key) and word.key not in public_names():
+                    self.capital_keys.setdefault(word.key, finding.role)
+
     def _add_named_word(self, word: Word, role: Role) -> None:
         key = word.key
         if len(key) < 2 or key in public_names():
@@ -260,7 +290,6 @@ class Entries:
                 self.keys.setdefault("".join(phrase), role)
                 self.sequences.add(phrase)
         self._phrases.clear()
-        self._small_pairs.clear()
 
 
 Run = tuple[int, int, int]

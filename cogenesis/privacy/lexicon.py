@@ -23,6 +23,7 @@ from cogenesis.privacy.entries import CAPITAL_NEEDED, Entries, TextOfContext, vi
 from cogenesis.privacy.identifiers import merge, recognise
 from cogenesis.privacy.normal import Word, joined, words
 from cogenesis.privacy.policy import STRICT, PolicyLevel
+from cogenesis.privacy.recogniser import Recogniser
 from cogenesis.privacy.released import Finding, FindingKind, Role
 from cogenesis.privacy.words import (
     base,
@@ -69,7 +70,7 @@ class LexiconSize:
 class Lexicon:
     """The private words of one context. Shows counts only; never pickled."""
 
-    __slots__ = ("_entries", "_longest", "level")
+    __slots__ = ("_entries", "_longest", "_recogniser", "level")
 
     def __init__(
         self,
@@ -77,11 +78,32 @@ class Lexicon:
         *,
         level: PolicyLevel = STRICT,
         rare_below: float | None = None,
+        recogniser: Recogniser | None = None,
     ) -> None:
-        """Read a context by a level of the policy; `rare_below` sets another threshold."""
-        self.level = level
-        self._entries = Entries(texts, level.rare_below if rare_below is None else rare_below)
-        self._longest = max((len(key) for key in self._entries.keys), default=0)
+        """Read a context by a level of the policy; `rare_below` sets another threshold.
+
+        What a `recogniser` finds in the context belongs to the lexicon. It reads every text
+        once, here, so that the shield need not ask it about a text that grows.
+        """
+        threshold = level.rare_below if rare_below is None else rare_below
+        self._set(Entries(texts, threshold, recogniser), level, recogniser)
+
+    def _set(self, entries: Entries, level: PolicyLevel, recogniser: Recogniser | None) -> None:
+        self.level, self._recogniser = level, recogniser
+        self._entries = entries
+        self._longest = max((len(key) for key in entries.keys), default=0)
+
+    def extended(self, texts: Iterable[TextOfContext]) -> Lexicon:
+        """A lexicon of these texts besides: the same level, and quick after a large context.
+
+        What is a name already stays one, also if the new texts write it with small letters.
+        """
+        held = self._entries
+        made = object.__new__(type(self))
+        made._set(
+            Entries(texts, held.threshold, self._recogniser, held), self.level, self._recogniser
+        )
+        return made
 
     def __repr__(self) -> str:
         return f"Lexicon({self.size})"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
+from cogenesis.errors import InputError
 from cogenesis.privacy.released import Finding, Role
 
 IDENTIFIERS: Final[frozenset[Role]] = frozenset(
@@ -62,3 +63,22 @@ def findings(recogniser: Recogniser | None, text: str) -> list[Finding]:
         private = text[span.start : span.end]
         found.append(Finding(span.start, span.end, kind, span.role, private))  # type: ignore[arg-type]
     return found
+
+
+def recogniser_named(setting: str) -> Recogniser:
+    """The recogniser of a setting: `presidio`, or `presidio:MODEL` for one spaCy model.
+
+    Raises:
+        InputError: there is no recogniser of that name, or the model is not installed.
+        MissingExtraError: the extra `recogniser` is not installed.
+    """
+    name, _, model = setting.partition(":")
+    if name != "presidio":
+        raise InputError(
+            f"there is no recogniser “{name}”: give presidio, or presidio:MODEL to name an "
+            "installed spaCy model"
+        )
+    # It imports this module for its types.
+    from cogenesis.privacy.presidio import PresidioRecogniser
+
+    return PresidioRecogniser.load(model or None)

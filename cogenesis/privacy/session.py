@@ -8,12 +8,14 @@ next request. So a session remembers what was released, in pieces:
 * a number of six digits or more, if the new text brings the last of its digits in order;
 * an identifier of several words that begins where the text before ended ("Golden" | "Thread").
 
-The memory is one object: the assistant keeps one for a context as long as it lives. Texts of an
-earlier process come from the ledger, through `Session(texts)`.
+The memory is one object. `cogenesis.protection.Protection` keeps one for each person as long as
+it lives, and the guard writes into it what it mints, never what it refuses. A preview works on a
+`copy`. Another process begins without memory, unless its caller gives `Session(texts)`.
 
 Not covered: pieces that are all ordinary words and not neighbours ("will", later "son"); digits
 in another order; pieces disguised by a cipher; runs of ordinary words, which are topic words by
-themselves; sessions that the caller did not tell of (another process without the ledger).
+themselves; what another process released; two requests that are judged at the same moment; the
+text of fusion mode, which is the shield's: only general instructions are remembered.
 """
 
 from __future__ import annotations
@@ -60,6 +62,16 @@ class Session:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("what a session said is never pickled")
+
+    def copy(self) -> Session:
+        """The memory as it is now; what either learns later, the other does not."""
+        other = Session()
+        with self._lock:
+            other._texts.extend(self._texts)
+            other._words.update(self._words)
+            other._odd.extend(self._odd)
+            other._digits, other._tail = self._digits, self._tail
+        return other
 
     def remember(self, text: str) -> None:
         """Note a text that leaves. One that left before says nothing new."""
