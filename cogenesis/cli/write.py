@@ -144,6 +144,13 @@ def write(
             rich_help_panel=FUSION,
         ),
     ] = None,
+    gate: Annotated[
+        Path | None,
+        typer.Option(
+            help="A gate of “cogenesis train gate”: it sets the device model's share at each token.",
+            rich_help_panel=FUSION,
+        ),
+    ] = None,
     save_html: Annotated[
         Path | None,
         typer.Option(
@@ -185,7 +192,9 @@ def write(
         seed=seed,
         max_tokens=max_tokens,
         cloud_deadline_s=cloud_deadline,
-        fusion=_fusion(mode, weight=weight, rule=rule, decoding=decoding, schedule=schedule),
+        fusion=_fusion(
+            mode, weight=weight, rule=rule, decoding=decoding, schedule=schedule, gate=gate
+        ),
     )
     if preview:
         if save_html is not None:
@@ -322,6 +331,13 @@ def _fusion(mode: Mode, **given: Any) -> FusionSettings:
     if chosen and mode != "fusion":
         options = ", ".join(f"--{name}" for name in chosen)
         raise InputError(f"{options} belongs to fusion: add --mode fusion")
+    if "gate" in chosen:
+        from cogenesis.fusion.gate_file import load_gate
+
+        if "weight" in chosen:
+            raise InputError("--gate sets the weight at each token: leave out --weight")
+        chosen["gate"] = trained = load_gate(chosen["gate"])
+        chosen.setdefault("rule", trained.rule)
     return FusionSettings(**chosen)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -57,6 +57,15 @@ class FusionSettings:
                 f"this gate was fitted to the rule {self.gate.rule}, not to {self.rule}: "
                 f"choose {self.gate.rule}"
             )
+
+    def check_device(self, name: str, tokens: Sequence[bytes] | None) -> None:
+        """Refuse a gate that was fitted for a device model with another vocabulary.
+
+        Raises:
+            InputError: as `TrainedGate.check_device`.
+        """
+        if self.gate is not None:
+            self.gate.check_device(name, tokens)
 
     def target(self, sampling: Sampling) -> Target:
         """The distribution that is sampled with these settings."""
