@@ -7,12 +7,8 @@ device wire turns it into a `ModelError`, the egress into a `CloudError`.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import threading
 import time
-import weakref
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -33,16 +29,6 @@ _REASONS: dict[int, CloudReason] = {
 }
 
 
-MOST_READ_ON = 3
-"""Replies of one client that nobody wants any more and that are read to their end."""
-
-_CONNECTED = {
-    "connection.connect_tcp.complete",
-    "connection.connect_unix_socket.complete",
-    "connection.start_tls.complete",
-}
-
-
 class ReplyError(Exception):
     """A server did not answer properly. `reason` is one word, `retry_after_s` a named wait."""
 
@@ -52,113 +38,6 @@ class ReplyError(Exception):
         super().__init__(message)
         self.reason: CloudReason = reason
         self.retry_after_s = retry_after_s
-
-
-class OpenSockets:
-    """The sockets of one HTTP client, known from the moment they connect."""
-
-    def __init__(self) -> None:
-        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._answering: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._reading_on: weakref.WeakSet[Alarm] = weakref.WeakSet()
-        self._lock = threading.Lock()
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """A trace extension of the HTTP library: called at every step of a request."""
-        if event in _CONNECTED:
-            with self._lock:
-                self._sockets.add(info["return_value"].get_extra_info("socket"))
-
-    def reads_on(self, alarm: Alarm) -> bool:
-        """Let an exchange that was called off go on, unless MOST_READ_ON do already."""
-        with self._lock:
-            if len(self._reading_on) >= MOST_READ_ON:
-                return False
-            self._reading_on.add(alarm)
-            return True
-
-    def answers(self, one: socket.socket) -> None:
-        """A reply has begun on it: it is known whose it is until that exchange is over."""
-        with self._lock:
-            self._answering.add(one)
-
-    def ended(self, alarm: Alarm, own: socket.socket | None) -> None:
-        """An exchange is over."""
-        with self._lock:
-            self._reading_on.discard(alarm)
-            if own is not None:
-                self._answering.discard(own)
-
-    def shut_down(self, *, all_of_them: bool = True) -> None:
-        """Wake up whoever reads from them: from all, or from those that answer nobody yet."""
-        with self._lock:
-            sockets = [one for one in self._sockets if all_of_them or one not in self._answering]
-        for one in sockets:
-            _shut_down(one)
-
-
-class Alarm:
-    """Ends an exchange at its deadline, also if the server drips a byte a second.
-
-    Timeouts of the HTTP library hold for each read alone. Until the head of the reply is
-    there nobody can tell which of the client's sockets is ours, so all are shut on which no
-    reply has begun: they lead to the same server, which is the one that keeps us waiting. An
-    exchange that has not begun to send has none, and shuts none.
-
-    A deadline that is *called off* ends it at once, too, where `hangs_up`: then the server
-    stops computing. Otherwise what is on its way is read to its end, within the time that
-    there was, so that the connection can be used again.
-    """
-
-    def __init__(
-        self, deadline: Deadline | None, sockets: OpenSockets, *, hangs_up: bool = True
-    ) -> None:
-        self._deadline = deadline
-        self._sockets = sockets
-        self._hangs_up = hangs_up
-        self._own: socket.socket | None = None
-        self._sending = False
-        self._stack = contextlib.ExitStack()
-        self.rang = False
-
-    def __enter__(self) -> Alarm:
-        if self._deadline is not None:
-            timer = threading.Timer(self._deadline.remaining(), self._ring)
-            timer.daemon = True
-            self._stack.enter_context(self._deadline.on_call_off(self._called_off))
-            self._stack.callback(timer.cancel)
-            timer.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-        self._sockets.ended(self, self._own)
-
-    def begins(self) -> None:
-        """Call it before anything is sent, and look at the deadline after it."""
-        self._sending = True
-
-    def watch(self, response: httpx2.Response) -> None:
-        """From here on, shut this reply's socket only."""
-        own: socket.socket = response.extensions["network_stream"].get_extra_info("socket")
-        self._sockets.answers(own)
-        self._own = own
-
-    def _called_off(self) -> None:
-        if self._hangs_up or not self._sockets.reads_on(self):
-            self._ring()
-
-    def _ring(self) -> None:
-        self.rang = True
-        if self._own is not None:
-            _shut_down(self._own)
-        elif self._sending:
-            self._sockets.shut_down(all_of_them=False)
-
-
-def _shut_down(one: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it may be closed already
-        one.shutdown(socket.SHUT_RDWR)
 
 
 def check_status(response: httpx2.Response, deadline: Deadline | None) -> None:

@@ -18,14 +18,15 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import httpx2
 
+from cogenesis.closing import Closing
 from cogenesis.errors import CloudReason, EgressError, ModelError
+from cogenesis.lines import Alarm, Line, Lines
 from cogenesis.privacy.released import Released
-from cogenesis.replies import Alarm, OpenSockets, ReplyError, read_events, read_object
+from cogenesis.replies import ReplyError, read_events, read_object
 from cogenesis.wire import Body, Deadline, Reply, to_bytes
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -47,7 +48,7 @@ _WHY: Final[dict[CloudReason, str]] = {
 }
 
 
-class LocalWire:
+class LocalWire(Closing):
     """Implements `Wire[str | Released]` for a model server on this device.
 
     Safe to use from several threads. Raises `ModelError` from every request.
@@ -65,9 +66,7 @@ class LocalWire:
         self._server = server
         self._socket_path = socket_path
         self._closed = False
-        self._sockets = OpenSockets()
-        self._client = _client(base_url, socket_path, headers, keep_alive=True)
-        self._fresh = _client(base_url, socket_path, headers, keep_alive=False)
+        self._lines = Lines(lambda: _client(base_url, socket_path, headers))
 
     @classmethod
     def unix(cls, path: Path, api_key: str | None = None) -> LocalWire:
@@ -126,19 +125,7 @@ class LocalWire:
     def close(self) -> None:
         """Close connections. Safe to call twice."""
         self._closed = True
-        self._client.close()
-        self._fresh.close()
-
-    def __enter__(self) -> LocalWire:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._lines.close()
 
     @contextlib.contextmanager
     def _exchange(
@@ -157,14 +144,16 @@ class LocalWire:
         if self._socket_path is not None and not self._socket_path.exists():
             # The HTTP library would leave a socket open for the garbage collector.
             raise ModelError(self._nobody())
-        with contextlib.ExitStack() as after, Alarm(deadline, self._sockets) as alarm:
+        with (
+            self._lines.one() as line,
+            contextlib.ExitStack() as after,
+            Alarm(deadline, self._lines, line) as alarm,
+        ):
             try:
-                alarm.begins()
                 if alarm.rang:
                     raise ReplyError("timeout", "")
-                response = self._send(method, endpoint, _encode(body), deadline)
-                after.callback(response.close)  # once the alarm can no longer shut its socket
-                alarm.watch(response)
+                response = self._send(line, method, endpoint, _encode(body), deadline)
+                after.callback(response.close)
                 yield response
                 if alarm.rang:
                     raise ReplyError("timeout", "")
@@ -175,18 +164,24 @@ class LocalWire:
                 raise ModelError(self._broken(error, late=late)) from None
 
     def _send(
-        self, method: str, endpoint: str, content: bytes | None, deadline: Deadline | None
+        self,
+        line: Line,
+        method: str,
+        endpoint: str,
+        content: bytes | None,
+        deadline: Deadline | None,
     ) -> httpx2.Response:
         try:
-            return self._open(self._client, method, endpoint, content, deadline)
+            return self._open(line, method, endpoint, content, deadline)
         except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
-            # llama.cpp closes a kept-alive connection after a streamed reply, sometimes
-            # just as we reuse it. No byte of an answer has come, so ask once more.
-            return self._open(self._fresh, method, endpoint, content, deadline)
+            # llama.cpp closes a kept-alive connection after a streamed reply, sometimes just
+            # as we reuse it. No byte of an answer has come, so ask once more: the line had
+            # one connection only, so this is a new one.
+            return self._open(line, method, endpoint, content, deadline)
 
     def _open(
         self,
-        client: httpx2.Client,
+        line: Line,
         method: str,
         endpoint: str,
         content: bytes | None,
@@ -195,14 +190,14 @@ class LocalWire:
         left = IDLE_TIMEOUT_S if deadline is None else deadline.remaining()
         if left <= 0.0:
             raise ReplyError("timeout", "no time was left")
-        request = client.build_request(
+        request = line.client.build_request(
             method,
             endpoint,
             content=content,
             timeout=httpx2.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S)),
-            extensions={"trace": self._sockets.trace},
+            extensions={"trace": line.trace},
         )
-        return client.send(request, stream=True)
+        return line.client.send(request, stream=True)
 
     def _as_model_error(self, error: ReplyError) -> ModelError:
         text = str(error)
@@ -228,16 +223,12 @@ class LocalWire:
         return f"the connection to {self._server} broke off. Is the model server still running?"
 
 
-def _client(
-    base_url: str, socket_path: Path | None, headers: dict[str, str], *, keep_alive: bool
-) -> httpx2.Client:
-    limits = httpx2.Limits(max_keepalive_connections=8 if keep_alive else 0)
+def _client(base_url: str, socket_path: Path | None, headers: dict[str, str]) -> httpx2.Client:
     transport = httpx2.HTTPTransport(
         # Plain HTTP only. An empty context trusts nobody, and is quicker to make than one
         # with the system's certificates.
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         trust_env=False,
-        limits=limits,
         uds=None if socket_path is None else os.fspath(socket_path),
     )
     return httpx2.Client(

@@ -20,18 +20,19 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, TypeVar
 
 import httpx2
 import tenacity
 
+from cogenesis.closing import Closing
 from cogenesis.errors import CloudError, EgressError, LedgerError
+from cogenesis.lines import Alarm, Line, Lines
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger, LedgerEntry, Outcome
 from cogenesis.privacy.released import Released
 from cogenesis.privacy.released_body import ReleasedBody, release_body
-from cogenesis.replies import Alarm, OpenSockets, ReplyError, read_events, read_object
+from cogenesis.replies import ReplyError, read_events, read_object
 from cogenesis.wire import Body, Deadline, Reply
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -82,7 +83,23 @@ class Traffic:
         )
 
 
-class Egress:
+@dataclass(slots=True)
+class _Seen:
+    """What is known about one exchange so far."""
+
+    response: httpx2.Response | None = None
+    error: str = "cancelled"
+
+    def outcome(self, seconds: float) -> Outcome:
+        return Outcome(
+            status=self.response.status_code if self.response is not None else None,
+            error=self.error,
+            received=self.response.num_bytes_downloaded if self.response is not None else 0,
+            seconds=seconds,
+        )
+
+
+class Egress(Closing):
     """Implements `Wire[Released]` for one cloud server. Safe to use from several threads.
 
     Raises, from every request: `CloudError` if the server does not answer properly after
@@ -118,13 +135,8 @@ class Egress:
         self._attempts = attempts
         self._first_wait_s = first_wait_s
         self._closed = False
-        self._sockets = OpenSockets()
-        self._client = httpx2.Client(
-            headers={"user-agent": "cogenesis", "accept-encoding": "identity", "accept": "*/*"},
-            verify=_tls() if endpoint.base.startswith("https") else _trust_nobody(),
-            trust_env=False,
-            follow_redirects=False,
-        )
+        trusted = _tls() if endpoint.base.startswith("https") else _trust_nobody()
+        self._lines = Lines(lambda: _client(trusted))
 
     def __repr__(self) -> str:
         return f"Egress({self.server!r})"
@@ -174,19 +186,7 @@ class Egress:
     def close(self) -> None:
         """Close connections. Safe to call twice. The ledger stays open."""
         self._closed = True
-        self._sockets.shut_down()  # a reply may still be read to its end
-        self._client.close()
-
-    def __enter__(self) -> Egress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._lines.close()  # a reply may still be read to its end
 
     def _object(
         self, method: str, endpoint: str, content: ReleasedBody, deadline: Deadline | None
@@ -255,40 +255,52 @@ class Egress:
         hangs_up: bool = True,
     ) -> Iterator[httpx2.Response]:
         """One request, recorded before it goes and after it ended."""
-        request = self._request(method, endpoint, content, deadline)
-        row = self._ledger.append(self._entry(endpoint, request, content, attempt))
-        self._count(_purpose(content), len(content.data))
-        begun, outcome, received = time.monotonic(), Outcome(error="cancelled"), 0
-        response: httpx2.Response | None = None
+        with self._lines.one() as line:
+            request = self._request(line, method, endpoint, content, deadline)
+            row = self._ledger.append(self._entry(endpoint, request, content, attempt))
+            self._count(_purpose(content), len(content.data))
+            begun, seen = time.monotonic(), _Seen()
+            try:
+                with Alarm(deadline, self._lines, line, hangs_up=hangs_up) as alarm:
+                    yield from self._sent(line, request, deadline, alarm, seen)
+            except ReplyError as error:
+                seen.error = error.reason
+                raise CloudError(
+                    error.reason, f"{self.server}: {error}", retry_after_s=error.retry_after_s
+                ) from None
+            finally:
+                if seen.response is not None:
+                    seen.response.close()
+                self._note_outcome(row, seen.outcome(time.monotonic() - begun))
+
+    def _sent(
+        self,
+        line: Line,
+        request: httpx2.Request,
+        deadline: Deadline,
+        alarm: Alarm,
+        seen: _Seen,
+    ) -> Iterator[httpx2.Response]:
         try:
-            with Alarm(deadline, self._sockets, hangs_up=hangs_up) as alarm:
-                try:
-                    alarm.begins()
-                    if deadline.passed():  # while the row was written to disk
-                        raise ReplyError("timeout", "no time was left to ask")
-                    response = self._client.send(request, stream=True)
-                    outcome = Outcome(status=response.status_code)
-                    alarm.watch(response)
-                    yield response
-                    if alarm.rang:
-                        raise ReplyError("timeout", "the server took longer than the deadline")
-                except (httpx2.TransportError, httpx2.DecodingError) as error:
-                    failure = self._broken(error, late=alarm.rang, begun=response is not None)
-                    outcome = Outcome(error=failure.reason)
-                    raise failure from None
-        except ReplyError as error:
-            outcome = Outcome(status=response.status_code if response else None, error=error.reason)
-            raise CloudError(
-                error.reason, f"{self.server}: {error}", retry_after_s=error.retry_after_s
-            ) from None
-        finally:
-            if response is not None:
-                received = response.num_bytes_downloaded
-                response.close()
-            self._note_outcome(row, outcome, received, time.monotonic() - begun)
+            if alarm.rang or deadline.passed():  # while the row was written to disk
+                raise ReplyError("timeout", "no time was left to ask")
+            seen.response = line.client.send(request, stream=True)
+            seen.error = ""
+            yield seen.response
+            if alarm.rang:
+                raise ReplyError("timeout", "the server took longer than the deadline")
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
+            failure = self._broken(error, late=alarm.rang, begun=seen.response is not None)
+            seen.error = failure.reason
+            raise failure from None
 
     def _request(
-        self, method: str, endpoint: str, content: ReleasedBody, deadline: Deadline
+        self,
+        line: Line,
+        method: str,
+        endpoint: str,
+        content: ReleasedBody,
+        deadline: Deadline,
     ) -> httpx2.Request:
         if self._closed:
             raise EgressError("the egress is closed")
@@ -297,17 +309,17 @@ class Egress:
         left = deadline.remaining()
         if left <= 0.0:
             raise CloudError("timeout", f"{self.server}: no time was left to ask")
-        self._client.cookies.clear()  # a cookie would tie requests together
+        line.client.cookies.clear()  # a cookie would tie requests together
         headers = {} if not content.data else {"content-type": "application/json"}
         if self._endpoint.api_key is not None:
             headers["authorization"] = f"Bearer {self._endpoint.api_key.reveal()}"
-        return self._client.build_request(
+        return line.client.build_request(
             method,
             self._endpoint.url_for(endpoint),
             content=content.data or None,
             headers=headers,
             timeout=httpx2.Timeout(left, connect=min(left, CONNECT_TIMEOUT_S)),
-            extensions={"trace": self._sockets.trace},
+            extensions={"trace": line.trace},
         )
 
     def _entry(
@@ -329,21 +341,13 @@ class Egress:
 
     def _count(self, purpose: str, size: int) -> None:
         with self._counting:
-            old, text = self._traffic, purpose == "text"
+            old, text = self._traffic, purpose != "probe"
             self._traffic = Traffic(old.requests + 1, old.bytes + size, old.round_trips + text)
 
-    def _note_outcome(self, row: int, outcome: Outcome, received: int, seconds: float) -> None:
+    def _note_outcome(self, row: int, outcome: Outcome) -> None:
         # The request is on record already; a ledger that fails now stops the next request.
         with contextlib.suppress(LedgerError):
-            self._ledger.outcome(
-                row,
-                Outcome(
-                    status=outcome.status,
-                    error=outcome.error,
-                    received=received,
-                    seconds=seconds,
-                ),
-            )
+            self._ledger.outcome(row, outcome)
 
     def _broken(self, error: httpx2.HTTPError, *, late: bool, begun: bool) -> CloudError:
         if late or isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
@@ -356,7 +360,12 @@ class Egress:
 
 
 def _purpose(content: ReleasedBody) -> str:
-    """What a request is for. Only fixed text probes: the user's is text, wherever it goes."""
+    """What a request is for. Only fixed text probes: the user's is text, wherever it goes.
+
+    A purpose of its own tells contexts that were sent on purpose (`privacy.published`).
+    """
+    if content.published:
+        return "published data"
     return "probe" if content.fixed else "text"
 
 
@@ -365,6 +374,15 @@ def _error_of(state: tenacity.RetryCallState) -> CloudError:
     if not isinstance(error, CloudError):
         raise EgressError("a retry without a failure")
     return error
+
+
+def _client(trusted: ssl.SSLContext) -> httpx2.Client:
+    return httpx2.Client(
+        headers={"user-agent": "cogenesis", "accept-encoding": "identity", "accept": "*/*"},
+        verify=trusted,
+        trust_env=False,
+        follow_redirects=False,
+    )
 
 
 def _tls() -> ssl.SSLContext:

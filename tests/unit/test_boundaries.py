@@ -58,8 +58,8 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_only_the_doors_import_a_network_library(path: Path) -> None:
     used = {found for found in imports(path) if found in NETWORK}
-    # A socket module is no connection by itself: local_wire and replies only close one.
-    allowed = name(path) in DOORS or (name(path) == "replies.py" and used <= {"socket"})
+    # A socket module is no connection by itself: local_wire and lines only close one.
+    allowed = name(path) in DOORS or (name(path) == "lines.py" and used <= {"socket"})
     assert not used or allowed, f"{name(path)} imports {used}"
 
 

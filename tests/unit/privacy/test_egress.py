@@ -358,6 +358,37 @@ def test_what_is_called_off_leaves_the_reply_beside_it_alone(
         assert beside.result(5) == {"ok": True}
 
 
+@pytest.mark.parametrize("how", ["called off", "at its deadline"])
+def test_what_waits_for_its_answer_is_left_alone_when_another_is_ended(
+    ledger: Ledger, how: str
+) -> None:
+    came, go_on = threading.Semaphore(0), threading.Event()
+
+    def answer(handler: Handler) -> None:
+        came.release()
+        go_on.wait(5)
+        handler.send_json({"ok": True})
+
+    with (
+        Loopback(answer) as server,
+        egress(server, ledger) as out,
+        concurrent.futures.ThreadPoolExecutor() as threads,
+    ):
+        beside = threads.submit(out.post, CHAT, BODY)
+        assert came.acquire(timeout=5)
+        deadline = Deadline(30 if how == "called off" else 0.1)
+        ended = threads.submit(out.post, CHAT, BODY, deadline=deadline)
+        assert came.acquire(timeout=5)
+        if how == "called off":
+            deadline.call_off()
+        with pytest.raises(CloudError) as failed:
+            ended.result(5)
+        assert failed.value.reason == "timeout"
+        go_on.set()
+        assert beside.result(5) == {"ok": True}
+        assert len(server.asked) == 2  # not asked again
+
+
 def test_nobody_there(ledger: Ledger) -> None:
     with Loopback(reply_ok) as gone:
         url = gone.url

@@ -13,12 +13,12 @@ import trustme
 
 from cogenesis.errors import CloudError
 from cogenesis.fusion.asking import Asking, CloudRow, Request
+from cogenesis.lines import MOST_READ_ON
 from cogenesis.models.protocol import TokenIds
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger
 from cogenesis.privacy.released import Released, public
-from cogenesis.replies import MOST_READ_ON
 from cogenesis.wire import Body, Deadline, Text
 from tests.unit.models.loopback import Handler, Loopback
 
@@ -125,9 +125,13 @@ def test_only_a_few_answers_are_read_that_nobody_wants(cloud: TlsCloud, ledger: 
             assert cloud.came.acquire(timeout=10)
         for request in requests:
             asking.finish(request)
-        # One too many: it hangs up, and all of them wait on the same dead server.
+        assert requests[-1].done.wait(10)  # one too many: it hangs up, and it alone
+        assert not any(request.done.is_set() for request in requests[:-1])
+        cloud.answer.release(len(requests))
         assert all(request.done.wait(10) for request in requests)
         asking.close()
+    ended = [row.outcome for row in ledger.entries() if row.outcome is not None]
+    assert sorted(each.error for each in ended) == ["", "", "", "timeout"]
 
 
 def test_what_was_called_off_sends_nothing_more(cloud: TlsCloud, ledger: Ledger) -> None:
