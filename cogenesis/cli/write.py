@@ -147,7 +147,7 @@ def write(
     gate: Annotated[
         Path | None,
         typer.Option(
-            help="A gate of “cogenesis train gate”: it sets the device model's share at each token.",
+            help="A gate of “cogenesis train gate”: sets the device model's share at each token.",
             rich_help_panel=FUSION,
         ),
     ] = None,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -34,6 +35,20 @@ _LARGEST: Final = 4 << 30
 """Bytes of all arrays: the paper's network over a vocabulary of 260,000 has half a gigabyte."""
 
 _HEADER: Final = "header"
+
+_DAMAGED: Final = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What `zipfile`, `numpy` and `json` raise about files that are something else."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,9 +146,13 @@ def load_gate(path: Path) -> TrainedGate:
         InputError: there is no such file.
         ModelFileError: it is no gate, of another version, or damaged; the message says what.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such gate. Check the path.")
     try:
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such gate. Check the path.")
+        digest = _digest(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    try:
         with zipfile.ZipFile(path) as parts:
             if sum(each.file_size for each in parts.infolist()) > _LARGEST:
                 raise ModelFileError(f"{path.name} is too large for a gate")
@@ -141,9 +160,7 @@ def load_gate(path: Path) -> TrainedGate:
             header = json.loads(bytes(held[_HEADER].astype(np.uint8)))
             kind, rule = _checked(header, path.name)
             arrays = {name: held[name] for name in held.files if name != _HEADER}
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+    except _DAMAGED as error:
         raise ModelFileError(
             f"{path.name} is no gate of `cogenesis train gate` ({type(error).__name__})"
         ) from None
@@ -154,7 +171,7 @@ def load_gate(path: Path) -> TrainedGate:
         raise ModelFileError(
             f"{path.name} has rows for another vocabulary than its own header says"
         )
-    return TrainedGate(gate, rule, kind, **parts_of, digest=_digest(path))
+    return TrainedGate(gate, rule, kind, **parts_of, digest=digest)
 
 
 def _digest(path: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,15 +119,11 @@ def test_the_papers_input_is_never_negative_and_zero_for_the_last() -> None:
     np.testing.assert_allclose(x, np.log([5.0, 2.0, 1.0]), rtol=1e-5)
 
 
-def test_a_gate_survives_its_file_and_a_wrong_file_is_refused(tmp_path: Path) -> None:
-    network, pair = gate(50), [distribution(np.array([0.5, 0.3, 0.1]))] * 2
-    network.save(tmp_path / "gate.npz")
-    assert PaperGate.load(tmp_path / "gate.npz").of(*pair) == network.of(*pair)
-    (tmp_path / "no.npz").write_bytes(b"nothing")
-    with pytest.raises(ModelFileError):
-        PaperGate.load(tmp_path / "no.npz")
+def test_a_token_beyond_the_gates_vocabulary_is_refused() -> None:
     with pytest.raises(ModelFileError, match="smaller vocabulary"):
-        network.of(distribution(np.array([0.5, 0.3]), [3, 70]), pair[0])
+        gate(50).of(
+            distribution(np.array([0.5, 0.3]), [3, 70]), distribution(np.array([0.5, 0.3, 0.1]))
+        )
 
 
 @given(simplexes(), simplexes(), st.floats(0.05, 0.95), st.integers(0, 500))
@@ -137,7 +131,7 @@ def test_the_untrained_small_gate_is_a_fixed_weight(
     device: Array, cloud: Array, weight: float, step: int
 ) -> None:
     pool = Pool(np.arange(5), device, cloud)
-    one = distribution(np.array([0.5, 0.3]))
+    one = distribution(np.full(5, 0.1))
     small = SmallGate.untrained(weight)
     assert small.weight(pool, one, one, step) == pytest.approx(weight)
     assert FixedWeight(weight).weight(pool, one, one, step) == weight
