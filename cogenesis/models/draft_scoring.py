@@ -65,6 +65,11 @@ class Answer:
     cached: int | None = None
 
 
+_MOST_REASONS: Final = 4
+_LONGEST_REASON: Final = 160
+"""Characters: a server's own words may be in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """What a server was found to do. Found by a probe, never assumed.
@@ -90,12 +95,14 @@ class Scoring:
 
     @property
     def left(self) -> str:
-        """Which mode is left, for the user."""
+        """Which mode is left, for the user; without fusion also why."""
         if self.drafts:
             return f"fusion works, with drafts, {self.largest_k} tokens at each position"
         if self.ways:
             return "fusion works, with one request for each token: it will be slow"
-        return "this cloud model serves sketch mode only; use --mode sketch"
+        reasons = "; ".join(each[:_LONGEST_REASON] for each in self.failed[:_MOST_REASONS])
+        why = f" ({reasons})" if reasons else ""
+        return f"this cloud model serves sketch mode only{why}; use --mode sketch"
 
 
 @dataclass(frozen=True, slots=True)

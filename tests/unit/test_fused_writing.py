@@ -235,15 +235,21 @@ def silent_cloud() -> WordCloud:
 
 
 @pytest.mark.parametrize(
-    "answer", [silent_cloud(), Chat(starts_anew)], ids=["no log-probabilities", "begins anew"]
+    ("answer", "why"),
+    [
+        (silent_cloud(), "no log-probabilities of a next token"),
+        (Chat(starts_anew), "does not go on with what the assistant has begun"),
+    ],
+    ids=["no log-probabilities", "begins anew"],
 )
 def test_a_server_that_cannot_serve_fusion_is_refused_with_the_mode_that_is_left(
-    answer: Callable[[Handler], None],
+    answer: Callable[[Handler], None], why: str
 ) -> None:
     with pytest.raises(CloudError, match="use --mode sketch") as refused:
         link_to(answer)
     assert refused.value.reason == "bad-request"
     assert "some-model" in str(refused.value)
+    assert why in str(refused.value)
 
 
 def test_a_list_that_is_shorter_than_the_candidates_is_enough() -> None:
