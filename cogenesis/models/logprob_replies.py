@@ -109,22 +109,45 @@ def listed_bytes(reader: ReplyReader, told: object) -> bytes:
     return bytes(values)
 
 
+MOST_NAMES: Final = 2**16
+"""A text is made of far fewer tokens; with the longest of names this is 70 MB."""
+
+LONGEST_NAME: Final = len("bytes:") + 4 * _LONGEST
+"""Characters: a token of `_LONGEST` bytes, each written as `\\xe2`."""
+
+
 class TokenNames:
     """Numbers for the tokens of a server that names them by text only, in order of appearance.
 
     The numbers mean nothing outside this object: such a server's distributions can be
     compared by bytes, never by id. Safe to use from several threads.
+
+    A server that makes up names would fill the memory, so the oldest are forgotten; one that
+    comes again gets a new number. No number is given twice.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_NAMES) -> None:
         self._ids: dict[str, int] = {}
+        self._next = 0
+        self._most = most
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
     def entry(self, name: str, logprob: float) -> Entry:
-        """The entry of a token that is called `name`."""
+        """The entry of a token that is called `name`. A name that is too long is not kept."""
+        known = len(name) <= LONGEST_NAME
         with self._lock:
-            number = self._ids.setdefault(name, len(self._ids))
-        return Entry(number, logprob, bytes_of_name(name))
+            number = self._ids.get(name) if known else None
+            if number is None:
+                number = self._next
+                self._next += 1
+                if known:
+                    self._ids[name] = number
+            if len(self._ids) > self._most:
+                del self._ids[next(iter(self._ids))]
+        return Entry(number, logprob, bytes_of_name(name) if known else None)
 
 
 def bytes_of_name(name: str) -> bytes | None:
