@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -180,7 +180,11 @@ def test_people_are_scored_by_gates_of_other_people(data: GateData) -> None:
     # The even mixture by hand, over all texts.
     nats = sum(
         -Target(gate=FixedWeight(0.5)).score(
-            each.device, each.row and each.row.onto(each.device), each.step, each.gold, each.logprob
+            each.device,
+            None if each.row is None else each.row.onto(each.device),
+            each.step,
+            each.gold,
+            each.logprob,
         )
         for words in WORDS
         for each in along(words)
@@ -224,13 +228,13 @@ def test_files_of_other_models_do_not_fit_together(tmp_path: Path, file: Path) -
 
 @pytest.mark.parametrize("kind", ["small", "paper"])
 def test_the_command(
-    kind: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: Literal["small", "paper"], file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from cogenesis.cli.train_gate import gate
 
     out = tmp_path / "gate.npz"
     gate([file], out, kind=kind, folds=2, hidden=4, rule="logits", as_json=True, seed=1,
-         threads=1, compare=False)  # type: ignore[arg-type]  # fmt: skip
+         threads=1, compare=False)  # fmt: skip
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
     found = load_gate(out)
     assert isinstance(found, TrainedGate)
