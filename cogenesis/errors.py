@@ -116,5 +116,6 @@ class MissingExtraError(CogenesisError):
 
     exit_code = 5
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed. Run: pip install 'cogenesis[{extra}]'")
+    def __init__(self, package: str, extra: str, hint: str = "") -> None:
+        advice = f"{package} is not installed. Run: pip install 'cogenesis[{extra}]'"
+        super().__init__(f"{advice}. {hint}" if hint else advice)

@@ -2,13 +2,15 @@
 
 A cloud request is a tree whose every string is a `Released` value. `Released` is not a
 `str`, so a plain string on its way to a cloud model is a type error before it runs and an
-`EgressError` when it does. There are four ways to get one:
+`EgressError` when it does. There are five ways to get one:
 
 * `public("...")`  fixed text that ships with the program (a test checks that every call
   passes a literal, so nothing computed can hide in it);
 * `Setting.of(...)`  a short technical name from the configuration, such as a model name;
 * `GeneralInstruction`  what the guard cleared; only `privacy.guard` can mint it;
-* `ShieldedText`  the text so far with placeholders; only `privacy.shield` can mint it.
+* `ShieldedText`  the text so far with placeholders; only `privacy.shield` can mint it;
+* `PublishedText`  a string out of a data file that is marked as published or made-up, where
+  the user gave `--unsafe-send-context` (`privacy.published`): for evaluations only.
 
 `ReleasedIds` and `ReturnedText` are what a server said about released text; they go back to
 it alone, and only `privacy.returned` mints them.
@@ -24,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
 from cogenesis.errors import EgressError
+from cogenesis.privacy.published import PublishedData
 
 FindingKind = Literal["identifier", "sensitive", "rare", "run"]
 
@@ -264,3 +267,55 @@ class ShieldedText(Released):
 def public(literal: str) -> PublicText:
     """Wrap text that ships with the program. The argument must be a literal."""
     return PublicText(literal, _MINT)
+
+
+class PublishedText(Released):
+    """Text of a data set that may be seen by anybody; `source` names the file for the ledger.
+
+    Only `published` and `written_from` make it, and both want the proof.
+    """
+
+    __slots__ = ("source",)
+
+    def __init__(self, text: str, mint: _Mint, *, source: str) -> None:
+        super().__init__(text, mint)
+        self.source = source
+
+
+def published(data: PublishedData, sample: int, *where: str | int) -> PublishedText:
+    """The string at one place of a marked file, word for word. Nothing else can be given.
+
+    Raises:
+        EgressError: there is no such place, or `data` is no proof.
+    """
+    return PublishedText(_proven(data).at(sample, *where), _MINT, source=_source(data))
+
+
+def written_from(data: PublishedData, text: str, made_from: str) -> PublishedText:
+    """A text that a model wrote from a marked file, for a judge.
+
+    Args:
+        data: the proof.
+        text: what was written.
+        made_from: SHA-256 of the data that it was written from, as the file of texts tells it.
+
+    Raises:
+        EgressError: it was written from other data, or `data` is no proof.
+
+    Not covered: what a device model learnt in training. One that was tuned on private texts
+    may write them down whatever it is given; do not judge its texts with somebody's cloud.
+    """
+    if made_from != _proven(data).sha256:
+        raise EgressError("the text was written from other data than the published")
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    return PublishedText(whole, _MINT, source=_source(data))
+
+
+def _proven(data: PublishedData) -> PublishedData:
+    if type(data) is not PublishedData:
+        raise EgressError("text of a data set is released with the proof that it is published only")
+    return data
+
+
+def _source(data: PublishedData) -> str:
+    return f"{data.name} ({data.sha256[:12]})"

@@ -9,12 +9,12 @@ the server itself gave for released text; a bias names its token by released tex
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cogenesis.errors import EgressError
-from cogenesis.privacy.released import GeneralInstruction, Released, ReleasedIds
+from cogenesis.privacy.released import GeneralInstruction, PublishedText, Released, ReleasedIds
 from cogenesis.wire import Body, Text, to_bytes
 
 _NUMBERS: Final = frozenset(
@@ -90,12 +90,14 @@ _IDS: Final = frozenset({"prompt", "input_ids", "tokens"})
 class ReleasedBody:
     """The exact bytes that leave, and a note for the ledger: what the user let through.
 
-    `fixed` says that nothing is in it but text that ships with the program and settings.
+    `fixed` says that nothing is in it but text that ships with the program and settings;
+    `published`, that a data set's contexts are in it, on purpose.
     """
 
     data: bytes
     note: str
     fixed: bool = True
+    published: bool = False
 
 
 def release_body(body: Body[Released]) -> ReleasedBody:
@@ -113,8 +115,22 @@ def release_body(body: Body[Released]) -> ReleasedBody:
         f"allowed by the user: {allowed}" if allowed else "",
         f"sensitive words in the topic: {sensitive}" if sensitive else "",
     ]
+    sources = dict.fromkeys(_sources(body))
+    notes += [f"sent as it is, on the user's word: {source}" for source in sources]
     note = "; ".join(note for note in notes if note)
-    return ReleasedBody(to_bytes(body), note, fixed=_is_fixed(body))
+    return ReleasedBody(to_bytes(body), note, fixed=_is_fixed(body), published=bool(sources))
+
+
+def _sources(value: Any) -> Iterator[str]:
+    """The data sets whose texts are in a body."""
+    if isinstance(value, Text):
+        yield from (part.source for part in value.parts if isinstance(part, PublishedText))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _sources(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _sources(item)
 
 
 def _is_fixed(value: Any) -> bool:

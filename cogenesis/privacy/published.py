@@ -1,0 +1,142 @@
+"""Data that may be sent with its contexts: made-up or published, and the user says so.
+
+A judge must see the profile that a text is about, and the upper bound of an experiment is a
+cloud model that sees everything. Both break promise 1 on purpose, so there is one door for
+them, apart from the guard's and the shield's: `released.published` takes a string out of a
+`PublishedData` by its place in the file. No string of another source can go through it, and
+no code path of `write`, `serve` or the assistant has such an object (a test looks).
+
+A file passes if the user gave `--unsafe-send-context` for this command, and the file is
+
+* a list of two samples or more, each with a task and its reference text, as published data
+  sets have it. One person's own context is one object, in either form, or a list of one;
+* and no sample of it says otherwise: `"origin"`, where a sample has it, is `"published"` or
+  `"synthetic"`.
+
+Not covered: somebody who writes real people's contexts into a file of that form, and gives
+the flag. The form and the flag are two deliberate steps, not a proof that nobody is hurt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from cogenesis.errors import EgressError, InputError
+
+MAX_DATA_BYTES: Final = 64_000_000
+ORIGINS: Final = frozenset({"published", "synthetic"})
+
+FLAG: Final = "--unsafe-send-context"
+
+_USER: Final = frozenset({"user", "human"})
+_ASSISTANT: Final = frozenset({"assistant", "gpt"})
+
+
+class PublishedData:
+    """The samples of one marked file, for `released.published`. Made by opening the file only.
+
+    Attributes:
+        name: the file's name, without its folder.
+        sha256: of its bytes, in hex.
+        samples: how many there are.
+    """
+
+    __slots__ = ("_samples", "name", "samples", "sha256")
+
+    def __init__(self, path: Path, *, unsafe_send_context: bool) -> None:
+        """Read the file and look for its mark.
+
+        Raises:
+            InputError: the flag is missing, or the file is not marked or cannot be read.
+        """
+        if unsafe_send_context is not True:
+            raise InputError(
+                "this sends the people's profiles and texts to a cloud model as they are. Add "
+                f"{FLAG}, and only for published or made-up data: a list of samples in the "
+                "published form."
+            )
+        data = _read(path)
+        self._samples = _marked(path, data)
+        self.name = path.name
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.samples = len(self._samples)
+
+    def __repr__(self) -> str:
+        return f"PublishedData({self.name!r}, {self.samples} samples)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("published data is not pickled: open the file again")
+
+    def at(self, sample: int, *where: str | int) -> str:
+        """The string at a place of a sample, counted from 1: `at(3, "profile", 0, "text")`.
+
+        Half characters become question marks.
+
+        Raises:
+            EgressError: there is no string at that place.
+        """
+        if not 1 <= sample <= self.samples:
+            raise EgressError(f"the published data has no sample {sample}")
+        value: Any = self._samples[sample - 1]
+        for step in where:
+            inside = isinstance(value, dict) and step in value
+            if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+                inside = True
+            if not inside:
+                raise EgressError("the published data has nothing at that place")
+            value = value[step]
+        if not isinstance(value, str):
+            raise EgressError("the published data has no text at that place")
+        return value.encode("utf-8", "replace").decode("utf-8")
+
+    def has(self, sample: int, *where: str | int) -> bool:
+        """Whether there is a text at that place that is not blank."""
+        try:
+            return bool(self.at(sample, *where).strip())
+        except EgressError:
+            return False
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_DATA_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_DATA_BYTES:
+        raise InputError(f"{path} is larger than {MAX_DATA_BYTES // 1_000_000} MB")
+    return data
+
+
+def _marked(path: Path, data: bytes) -> list[dict[str, Any]]:
+    """The samples, if all of them may be sent. Messages name numbers, never values."""
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is no JSON in UTF-8") from None
+    if not isinstance(value, list) or len(value) < 2:
+        raise _refused(path, "it is no list of two samples or more, so it may be one person's own")
+    for number, sample in enumerate(value, start=1):
+        if not isinstance(sample, dict) or "cogenesis" in sample or not _has_task(sample):
+            raise _refused(path, f"sample {number} has no task with a reference text")
+        if "origin" in sample and sample["origin"] not in ORIGINS:
+            raise _refused(path, f"sample {number} has an origin that is neither of the two")
+    return value
+
+
+def _has_task(sample: dict[str, Any]) -> bool:
+    turns = sample.get("conversations")
+    if not isinstance(turns, list):
+        return False
+    speakers = {each.get("from") for each in turns if isinstance(each, dict)}
+    return bool(speakers & _USER) and bool(speakers & _ASSISTANT)
+
+
+def _refused(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} is not sent: {why}. Only published or made-up data may be: a list of samples in "
+        'the published form; "origin", if a sample has it, is "published" or "synthetic".'
+    )

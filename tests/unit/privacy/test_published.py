@@ -1,0 +1,161 @@
+"""The one door for contexts that are sent on purpose: what goes through, and who has the key."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from cogenesis.errors import EgressError, InputError
+from cogenesis.privacy.egress import Egress
+from cogenesis.privacy.endpoint import CloudEndpoint
+from cogenesis.privacy.ledger import Ledger
+from cogenesis.privacy.published import PublishedData
+from cogenesis.privacy.released import Released, public, published, written_from
+from cogenesis.privacy.released_body import release_body
+from cogenesis.wire import Body, Text
+from tests.conftest import PACKAGE
+from tests.unit.models.loopback import Loopback
+
+KEYS = re.compile(r"PublishedData|PublishedText|written_from|privacy\.published|\bpublished\(")
+
+# The modules that may name them, besides the two that define them.
+KEY_HOLDERS = {
+    "privacy/released_body.py": "notes in the ledger what was sent on purpose",
+    "evaluation/systems_cloud.py": "the upper bound: a cloud model that sees the context",
+    "evaluation/judge_prompts.py": "the judge sees the profile",
+    "evaluation/judge.py": "holds the proof for the prompts",
+    "cli/evaluate_texts.py": "opens the file where the user gave the flag",
+}
+
+
+def sample(**more: Any) -> dict[str, Any]:
+    return {
+        "additional_profile": "Name: Wren Aldous\nAge: 41",
+        "profile": [{"title": "A note", "text": "Dear all, orchids."}],
+        "conversations": [
+            {"from": "user", "value": "Write a note: orchids"},
+            {"from": "assistant", "value": "Hello, I am Wren."},
+        ],
+        **more,
+    }
+
+
+def written(tmp_path: Path, value: object) -> Path:
+    path = tmp_path / "people.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def opened(tmp_path: Path, value: object) -> PublishedData:
+    return PublishedData(written(tmp_path, value), unsafe_send_context=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (sample(), "one person's own"),
+        ([sample()], "one person's own"),
+        ([], "one person's own"),
+        ([sample(), {"cogenesis": 1, **sample()}], "sample 2 has no task"),
+        ([sample(), sample(conversations=[])], "sample 2 has no task"),
+        ([sample(), sample(conversations=[{"from": "user", "value": "x"}])], "sample 2"),
+        ([sample(), "text"], "sample 2 has no task"),
+        ([sample(origin="synthetic"), sample(origin="private")], "sample 2 has an origin"),
+        ([sample(), sample(origin=None)], "sample 2 has an origin"),
+        ("[{]", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+    ],
+)
+def test_what_may_be_somebodys_own_is_not_opened(value: object, why: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=why) as refused:
+        opened(tmp_path, value)
+    assert "Wren" not in str(refused.value)
+
+
+@pytest.mark.parametrize("flag", [False, None, 1, "yes"])
+def test_nothing_is_opened_without_the_flag(flag: object, tmp_path: Path) -> None:
+    path = written(tmp_path, [sample(), sample()])
+    with pytest.raises(InputError, match="--unsafe-send-context"):
+        PublishedData(path, unsafe_send_context=cast(bool, flag))
+    with pytest.raises(InputError, match="cannot be read"):
+        PublishedData(tmp_path / "none.json", unsafe_send_context=True)
+
+
+def test_text_is_released_by_its_place_in_the_file_and_by_nothing_else(tmp_path: Path) -> None:
+    data = opened(tmp_path, [sample(origin="published"), sample(odd="half \ud800 pair")])
+    assert published(data, 1, "profile", 0, "text").text == "Dear all, orchids."
+    assert published(data, 2, "odd").text == "half ? pair"
+    assert data.has(1, "additional_profile") and not data.has(1, "odd")
+    for place in [(0, "odd"), (3, "odd"), (1, "none"), (1, "profile"), (1, "profile", 1, "text")]:
+        with pytest.raises(EgressError):
+            published(data, *cast(Any, place))
+    with pytest.raises(EgressError):
+        published(data, 1, "additional_profile", 3)
+    assert "Wren" not in repr(data) + repr(published(data, 1, "additional_profile"))
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(data)
+
+
+def test_a_text_of_other_data_is_not_released(tmp_path: Path) -> None:
+    data = opened(tmp_path, [sample(), sample()])
+    assert written_from(data, "I am Wren", data.sha256).text == "I am Wren"
+    with pytest.raises(EgressError, match="other data"):
+        written_from(data, "my own secret", "0" * 64)
+
+
+def test_nobody_but_the_opened_file_is_a_proof() -> None:
+    class Forged:
+        name, sha256 = "mine", "0" * 64
+
+        def at(self, *where: object) -> str:
+            return "my own secret"
+
+    with pytest.raises(EgressError, match="proof"):
+        published(cast(PublishedData, Forged()), 1, "text")
+    with pytest.raises(EgressError, match="proof"):
+        written_from(cast(PublishedData, Forged()), "my own secret", "0" * 64)
+
+
+def test_the_ledger_tells_what_was_sent_on_purpose(tmp_path: Path) -> None:
+    data = opened(tmp_path, [sample(), sample()])
+    profile = published(data, 1, "additional_profile")
+    body: Body[Released] = {
+        "messages": (
+            {
+                "role": Text((public("user"),)),
+                "content": Text((profile, profile)),
+            },
+        ),
+    }
+    with (
+        Loopback(lambda handler: handler.send_json({})) as server,
+        Ledger.open(tmp_path / "ledger.sqlite") as ledger,
+        Egress(CloudEndpoint.parse(server.url), ledger) as egress,
+    ):
+        egress.post("/v1/chat/completions", body)
+        (row,) = ledger.entries(newest_first=False)
+        assert egress.traffic.round_trips == 1
+    assert row.entry.purpose == "published data"
+    assert row.entry.note == (
+        f"sent as it is, on the user's word: people.json ({data.sha256[:12]})"
+    )
+    assert json.loads(row.entry.body) == server.asked[0].body
+    assert not release_body({"model": Text((public("user"),))}).published
+
+
+def test_only_evaluations_hold_the_key() -> None:
+    """Who can name the door can open it: nothing of the assistant, the server or `write` does."""
+    texts = {
+        path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8")
+        for path in PACKAGE.rglob("*.py")
+    }
+    holders = {name for name, text in texts.items() if KEYS.search(text)}
+    doors = {"privacy/published.py", "privacy/released.py"}
+    assert doors <= holders <= {*KEY_HOLDERS, *doors}
+    opening = {name for name, text in texts.items() if "PublishedData(" in text}
+    assert opening <= {"privacy/published.py", "cli/evaluate_texts.py"}
