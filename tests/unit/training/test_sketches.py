@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -40,7 +40,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     own = person("Bertrand Okafor", "kites and wind")
     own["conversations"][0]["value"] = "Bertrand Okafor, okafor@example.com: a note"
     path = tmp_path / "people.json"
-    path.write_text(json.dumps([*people, own, cast(Any, {"profile": 3})]))
+    path.write_text(json.dumps([*people, own, {"profile": 3}]))
     return path
 
 
@@ -53,7 +53,7 @@ def chat(reply: Callable[[Any], str] | str) -> Callable[[Handler], None]:
             return
         text = reply if isinstance(reply, str) else reply(handler.asked.body)
         pieces = text.splitlines(keepends=True)
-        events = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
+        events: list[Any] = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
         events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
         handler.send_events(*events, "[DONE]")
 
