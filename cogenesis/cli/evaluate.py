@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cogenesis.cli.evaluate_bits import bits
+from cogenesis.cli.evaluate_human import human
 from cogenesis.cli.evaluate_leaks import leaks
 from cogenesis.cli.evaluate_speed import speed
 
@@ -13,5 +14,6 @@ evaluate_app = typer.Typer(
     help="Measure how fast, how well and how privately the two models write.",
 )
 evaluate_app.command("bits")(bits)
+evaluate_app.command("human")(human)
 evaluate_app.command("leaks")(leaks)
 evaluate_app.command("speed")(speed)

@@ -4,7 +4,7 @@ The page needs nothing but itself: no script, no font, no picture, no address. I
 security policy allows its own style sheet, named by hash, and nothing else; so even if a mark
 of the text got through as markup, it could load and run nothing.
 
-Everything that a model, the user or a server wrote goes through `_plain`: invisible and
+Everything that a model, the user or a server wrote goes through `plain`: invisible and
 direction characters out, markup escaped, also in attributes.
 
 Not covered: the page holds the whole text, private words included. It is written for its
@@ -13,37 +13,22 @@ owner alone (mode 0600), and who hands it on hands the text on.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import html
-import os
-import tempfile
-from base64 import b64encode
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
 
 from cogenesis.cli.decided import who_decided
 from cogenesis.errors import InputError
-from cogenesis.untrusted import visible
+from cogenesis.pages import PALETTE, content_policy, plain, write_private
 
 if TYPE_CHECKING:
     from cogenesis.assistant import Result, Token
 
 # Not by colour alone: what the cloud decided is underlined, what both decided is dotted.
-STYLE: Final = """
-:root {
-  color-scheme: light dark;
-  --paper: #ffffff; --ink: #1c1c1e; --quiet: #5b5b62; --line: #d9d9de;
-  --device: #0b57c2; --cloud: #c0161d; --both: #8a2ba0;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #17171a; --ink: #ececf0; --quiet: #a5a5ae; --line: #3a3a40;
-    --device: #7fb0ff; --cloud: #ff8a80; --both: #dc9df0;
-  }
-}
-body {
+STYLE: Final = (
+    PALETTE
+    + """body {
   background: var(--paper); color: var(--ink); max-width: 44rem; margin: 2.5rem auto;
   padding: 0 1.25rem; font: 1.0625rem/1.6 system-ui, sans-serif;
 }
@@ -58,6 +43,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.25rem;
 dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
 """
+)
 
 _PAGE: Final = Template(
     """<!DOCTYPE html>
@@ -94,18 +80,16 @@ _LEGEND: Final = """<p class="legend">Each token in the colour of the model that
 def page(result: Result) -> str:
     """The whole page. Tokens are marked in fusion only: elsewhere the device decided them all."""
     fusion = result.mode == "fusion"
-    digest = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     facts = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{_plain(value)}</dd>\n" for name, value in _facts(result)
+        f"<dt>{html.escape(name)}</dt><dd>{plain(value)}</dd>\n" for name, value in _facts(result)
     )
     # `substitute` puts in each value once: a "$" in one of them means nothing.
     return _PAGE.substitute(
-        policy=policy,
+        policy=content_policy(STYLE),
         style=STYLE,
-        mode=_plain(result.mode),
+        mode=plain(result.mode),
         legend=_LEGEND if fusion else "",
-        text="".join(map(_marked, result.tokens)) if fusion else _plain(result.text),
+        text="".join(map(_marked, result.tokens)) if fusion else plain(result.text),
         facts=facts,
     )
 
@@ -129,20 +113,7 @@ def save_page(path: Path, result: Result) -> None:
         InputError: it cannot be written.
     """
     check_place(path)
-    try:
-        # mkstemp makes mode 0600; in the same folder, because a rename must not cross disks.
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(page(result))
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    write_private(path, page(result))
 
 
 def _marked(token: Token) -> str:
@@ -151,7 +122,7 @@ def _marked(token: Token) -> str:
     title = f"decided by {source}, device's weight {token.weight:.2f}"
     if token.fallback is not None:
         title += f", without the cloud: {token.fallback}"
-    return f'<span class="{source}" title="{_plain(title)}">{_plain(token.text)}</span>'
+    return f'<span class="{source}" title="{plain(title)}">{plain(token.text)}</span>'
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
@@ -175,8 +146,3 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         name = "what went wrong" if fusion else "why the device wrote alone"
         facts.append((name, result.degraded.message))
     return facts
-
-
-def _plain(text: str) -> str:
-    """Text of anybody as text: no markup, nothing that hides or turns other characters."""
-    return html.escape("".join(char for char in text if visible(char)), quote=True)
