@@ -116,7 +116,7 @@ _TYPES: Final[dict[str, type]] = {
 def _row(position: Position, k: int) -> dict[str, object]:
     wide = position.device
     if len(wide) < k:
-        raise ModelError(f"the device model lists {len(wide)} tokens only: use a smaller --k")
+        raise ModelError(f"the device model lists {len(wide)} tokens only, and gates look at {k}")
     device = most_probable(wide, k)
     row: dict[str, object] = {
         "step": position.step,
