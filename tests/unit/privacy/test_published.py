@@ -21,7 +21,9 @@ from cogenesis.wire import Body, Text
 from tests.conftest import PACKAGE
 from tests.unit.models.loopback import Loopback
 
-KEYS = re.compile(r"PublishedData|PublishedText|written_from|privacy\.published|\bpublished\(")
+KEYS = re.compile(
+    r"PublishedData|import[^\n]*PublishedText|written_from|import published|\bpublished\("
+)
 
 # The modules that may name them, besides the two that define them.
 KEY_HOLDERS = {
