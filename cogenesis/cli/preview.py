@@ -1,4 +1,9 @@
-"""`cogenesis write --preview`: what would leave, decided by the same guard as the real thing."""
+"""`cogenesis write --preview`: what would leave, decided by the same guard as the real thing.
+
+Not covered: the text around the general instruction depends on the server, which a preview does
+not ask. An instruct model gets turns (and its template adds marks), a base model one text; unless
+`--cloud-kind` tells which, both are shown. What another process released is not known here.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from cogenesis.assistant import general_instruction, lexicon_of
+from cogenesis.assistant import general_instruction
 from cogenesis.cli.screen import preview_json
 from cogenesis.errors import GuardRefusedError
 from cogenesis.fusion.opening import fusion_prompt
-from cogenesis.privacy.guard import Guard
 from cogenesis.sketch.prompt import outline_prompt
 
 if TYPE_CHECKING:
-    from cogenesis.assistant import Task
+    from cogenesis.assistant import Protection, Task
     from cogenesis.cli.screen import Screen
+    from cogenesis.models.cloud_connection import CloudKind
     from cogenesis.models.protocol import Prompt
     from cogenesis.privacy.released import GeneralInstruction, Released
 
@@ -28,14 +33,23 @@ ALSO_SENDS: Final = (
 """What cannot be shown before the text is written."""
 
 
-def show_preview(task: Task, screen: Screen, *, as_json: bool) -> None:
-    """Show it and send nothing. No model is loaded.
+_CHATS: Final = frozenset({"openai-chat", "vllm", "sglang"})
+"""Kinds of server that are asked for a sketch by turns, whatever the model is."""
+
+_PLAIN: Final = frozenset({"openai-completion", "openai-echo", "openai-echo-last"})
+"""Servers that go on with a text, whatever the model is."""
+
+
+def show_preview(
+    task: Task, protection: Protection, screen: Screen, *, as_json: bool, kind: CloudKind = "auto"
+) -> None:
+    """Show it and send nothing. No model is loaded, and no session remembers it.
 
     Raises:
         InstructionError: the instruction is empty or too long.
         GuardRefusedError: `task.general`, the user's own words, holds private matter.
     """
-    guard = Guard(lexicon_of(task.context), allow=task.allow)
+    guard = protection.preview_guard(task)
     general: GeneralInstruction | None = None
     refused: str | None = None
     if task.mode == "device":
@@ -48,9 +62,9 @@ def show_preview(task: Task, screen: Screen, *, as_json: bool) -> None:
                 raise
             refused = str(error)
     fusion = task.mode == "fusion"
-    sent = (
-        "" if general is None else _as_text((fusion_prompt if fusion else outline_prompt)(general))
-    )
+    sent = ""
+    if general is not None:
+        sent = _as_text((fusion_prompt if fusion else outline_prompt)(general), kind, fusion=fusion)
     also = ALSO_SENDS if fusion and general is not None else None
     private = guard.inspect(task.instruction)
     if as_json:
@@ -62,6 +76,8 @@ def show_preview(task: Task, screen: Screen, *, as_json: bool) -> None:
         f"What would leave in {'fusion' if fusion else 'sketch'} mode (nothing was sent)"
     )
     screen.general(general)
+    level = protection.level
+    screen.say(f"Policy “{level.name}”: {level.promise}", "dim")
     if refused is not None:
         screen.say(refused, "yellow")
     if sent:
@@ -71,8 +87,19 @@ def show_preview(task: Task, screen: Screen, *, as_json: bool) -> None:
         screen.say(also, "yellow")
 
 
-def _as_text(prompt: Prompt[Released]) -> str:
-    return "\n".join(
+def _as_text(prompt: Prompt[Released], kind: CloudKind, *, fusion: bool) -> str:
+    """The prompt in the form that this kind of server gets; in both where that is not known."""
+    turns = "\n".join(
         f"{message.role}: {''.join(part.text for part in message.parts)}"
         for message in prompt.messages
+    )
+    plain = "".join(part.text for part in prompt.completion)
+    # In fusion a server with templates is shown the turns only if the model has one.
+    if kind == "openai-chat" or (kind in _CHATS and not fusion):
+        return turns
+    if kind in _PLAIN:
+        return plain
+    return (
+        f"To an instruct model, as turns:\n{turns}\n\nTo a base model, as one text:\n{plain}\n\n"
+        "Which of the two depends on the model that the server has."
     )

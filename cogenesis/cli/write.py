@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cogenesis.cli.privacy_options import PolicyOption, RecogniserOption
 from cogenesis.errors import InputError, LedgerError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from cogenesis.cli.screen import Screen
     from cogenesis.context.private_context import PrivateContext
     from cogenesis.fusion.settings import FusionSettings
-    from cogenesis.models.protocol import DeviceModel
 
 STOPPED = 130
 
@@ -71,6 +71,8 @@ def write(
         list[str] | None,
         typer.Option(help="Let this word through (repeatable); the ledger notes it."),
     ] = None,
+    policy: PolicyOption = "strict",
+    recogniser: RecogniserOption = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Show what would leave, and send nothing.")
     ] = False,
@@ -175,11 +177,14 @@ def write(
       cogenesis write "Write an e-mail: ..." -c me.json --preview
 
       cogenesis write - -c me.json --cloud-url http://127.0.0.1:8090 --mode fusion < task.txt
+
+      cogenesis write - -c me.json --policy standard --recogniser presidio --preview < task.txt
     """
     from cogenesis.assistant import Task
     from cogenesis.cli.connect import open_device
     from cogenesis.cli.html_page import check_place
     from cogenesis.cli.preview import show_preview
+    from cogenesis.cli.privacy_options import protection_of
     from cogenesis.cli.screen import Screen
 
     screen = Screen(quiet=quiet or as_json, text=not as_json, about_is_output=preview)
@@ -196,10 +201,11 @@ def write(
             mode, weight=weight, rule=rule, decoding=decoding, schedule=schedule, gate=gate
         ),
     )
+    protection = protection_of(policy, recogniser)
     if preview:
         if save_html is not None:
             raise InputError("--save-html keeps a written text: leave out --preview")
-        show_preview(task, screen, as_json=as_json)
+        show_preview(task, protection, screen, as_json=as_json, kind=cloud_kind)
         return
     if save_html is not None:
         check_place(save_html)
@@ -208,7 +214,7 @@ def write(
             stack, mode, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger
         )
         model = open_device(stack, device, window=window, threads=threads, quiet=quiet or as_json)
-        result = run(connected(model), task, screen)
+        result = run(connected(model, protection=protection), task, screen)
     _hand_over(result, screen, as_json=as_json, save_html=save_html)
 
 
@@ -220,8 +226,10 @@ def _connected(
     kind: CloudKind,
     key_env: str,
     ledger: Path | None,
-) -> Callable[[DeviceModel], Assistant]:
+) -> Callable[..., Assistant]:
     """Connect the cloud first, because loading a device model for a typing mistake takes long.
+
+    What comes back takes the device model and the rest of what an `Assistant` takes.
 
     Raises:
         InputError: the mode needs a cloud and none was given; or as `connect`.

@@ -236,6 +236,10 @@ class Entries:
             return
         self._add_identifier(finding, found)
         if finding.role in _NAMED:
+            # It was called a name, so it stays one where the context uses small letters.
+            if len(found) > 1:
+                self.keys.setdefault("".join(w.key for w in found), finding.role)
+                self.sequences.add(tuple(w.key for w in found))
             for word in found:
                 if len(word.key) > 2 and content(word.key) and word.key not in public_names():
                     self.capital_keys.setdefault(word.key, finding.role)

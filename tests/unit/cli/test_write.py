@@ -14,11 +14,12 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from cogenesis import events
-from cogenesis.cli import main, write
+from cogenesis.cli import main, privacy_options, write
 from cogenesis.demo import DEMO_INSTRUCTION
 from cogenesis.fusion.mixing import RULES
 from cogenesis.fusion.settings import SCHEDULES, FusionSettings
 from cogenesis.models import cloud_connection
+from cogenesis.privacy.policy import LEVELS
 
 PERSON = Path(__file__).resolve().parents[3] / "cogenesis" / "demo" / "person.json"
 
@@ -90,6 +91,58 @@ def test_a_preview_of_fusion_says_that_the_text_leaves_too(run: Run) -> None:
     assert "in fusion mode (nothing was sent)" in done.out
     sketch = run("write", DEMO_INSTRUCTION, "-c", str(PERSON), "--preview", "--json").json
     assert sketch["also_sends"] is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "forms"),
+    [
+        ("sketch", "auto", "both"),
+        ("fusion", "llama-server", "both"),
+        ("sketch", "vllm", "turns"),
+        ("fusion", "vllm", "both"),
+        ("fusion", "openai-chat", "turns"),
+        ("fusion", "openai-echo", "text"),
+        ("sketch", "openai-completion", "text"),
+    ],
+)
+def test_a_preview_shows_each_form_that_the_server_may_get(
+    mode: str, kind: str, forms: str, run: Run
+) -> None:
+    arguments = ("write", DEMO_INSTRUCTION, "--mode", mode, "--cloud-kind", kind, "--preview")
+    prompt = run(*arguments, "--json").json["prompt"]
+    begins = {"both": "To an instruct model, as turns:\nuser: ", "turns": "user: "}
+    text = "Title: " if mode == "fusion" else "Each text below has"
+    assert prompt.startswith(begins.get(forms, text))
+    assert (text in prompt) == (forms != "turns")
+    assert ("depends on the model" in prompt) == (forms == "both")
+
+
+def test_the_level_of_the_policy_decides_what_a_preview_shows(run: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "me.json"
+    mine.write_text(json.dumps({"profile": [{"title": "Notes", "text": "I made some pottery."}]}))
+    told = ("write", "please tell our school about pottery and the garden", "-c", str(mine))
+    assert "pottery" not in run(*told, "--preview", "--json").json["general_instruction"]
+    loose = run(*told, "--policy", "standard", "--preview")
+    assert "pottery and the garden”" in " ".join(loose.out.split())
+    assert "Policy “standard”: No identifier" in loose.out
+    unknown = run(*told, "--policy", "loose", "--preview")
+    assert unknown.code == 2
+    assert "'strict', 'standard', 'identifiers'" in unknown.err
+
+
+def test_a_recogniser_that_cannot_be_had_says_what_to_do(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> object:
+        raise ImportError(name)
+
+    monkeypatch.setattr("cogenesis.privacy.presidio.import_module", missing)
+    done = run("write", "A note: x", "--preview", "--recogniser", "presidio")
+    assert done.code == 5
+    assert "pip install 'cogenesis[recogniser]'" in done.err
+    done = run("write", "A note: x", "--preview", "--recogniser", "oracle")
+    assert done.code == 2
+    assert "give presidio" in done.err
 
 
 def test_fusion_that_is_refused_sends_nothing_and_says_so(run: Run) -> None:
@@ -206,6 +259,7 @@ def test_the_choices_of_options_are_those_of_the_library() -> None:
     settings = get_type_hints(FusionSettings)
     assert set(get_args(write.Mode)) == set(get_args(events.Mode))
     assert get_args(write.CloudKind) == get_args(cloud_connection.CloudKind)
+    assert list(get_args(privacy_options.Level)) == list(LEVELS)
     assert set(get_args(write.Rule)) == set(RULES)
     assert set(get_args(write.Schedule)) == set(SCHEDULES)
     assert get_args(write.Decoding) == get_args(settings["decoding"])
