@@ -10,7 +10,7 @@ that it says what the real thing would say.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -70,6 +70,7 @@ class Protection:
         """Nothing is read yet. A recogniser reads each context once and each instruction."""
         self.level = level
         self._recogniser = recogniser
+        self._earlier: tuple[str, ...] = ()
         self._sessions: dict[Hashable, Session] = {}
         self._lock = threading.Lock()
 
@@ -80,6 +81,15 @@ class Protection:
 
     def __repr__(self) -> str:
         return f"Protection({self.level.name}, {len(self._sessions)} sessions)"
+
+    def recall(self, earlier: Iterable[str]) -> None:
+        """What other processes released, oldest first: each session from now on begins with it.
+
+        The command line gives what its ledger holds. A ledger does not say for whom a text was,
+        so people who share one share this much: it can only refuse more.
+        """
+        with self._lock:
+            self._earlier = tuple(earlier)
 
     def guard(self, task: Task) -> Guard:
         """The guard that releases: the session remembers what it mints."""
@@ -102,7 +112,7 @@ class Protection:
         # Equal values, not hashes or names alone, make two contexts one person's.
         person = context.fields if context.field("name") else context
         with self._lock:
-            session = self._sessions.pop(person, None) or Session()
+            session = self._sessions.pop(person, None) or Session(self._earlier)
             self._sessions[person] = session
             while len(self._sessions) > PEOPLE:
                 del self._sessions[next(iter(self._sessions))]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from cogenesis.cli.left import earlier_instructions
 from cogenesis.cli.models import fetch_model
 from cogenesis.errors import InputError
 from cogenesis.home import home
@@ -14,6 +16,12 @@ from cogenesis.models.cloud_connection import CloudConnection, CloudKind
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint, Secret
 from cogenesis.privacy.ledger import Ledger
+
+if TYPE_CHECKING:
+    from cogenesis.protection import Protection
+
+REMEMBERED: Final = 300
+"""Newest requests of the ledger whose instructions are remembered: reading them takes moments."""
 
 CLOUD_KEY_ENV = "COGENESIS_CLOUD_KEY"
 DEVICE_KEY_ENV = "COGENESIS_DEVICE_KEY"
@@ -26,9 +34,11 @@ def connect(
     kind: CloudKind,
     key_env: str,
     ledger: Path | None,
+    protection: Protection | None = None,
 ) -> tuple[CloudConnection, Egress]:
     """A cloud model behind the egress; all is closed with `stack`. Sends nothing yet.
 
+    `protection` is told what the ledger holds: a process has no memory of its own.
     `key_env` names the environment variable with the API key; empty means no key.
 
     Raises:
@@ -41,6 +51,8 @@ def connect(
         raise InputError(f"the environment variable {key_env} is empty: put the API key in it")
     endpoint = CloudEndpoint.parse(url, Secret(key) if key else None)
     opened = stack.enter_context(Ledger.open(ledger or home() / "ledger.sqlite"))
+    if protection is not None:
+        protection.recall(earlier_instructions(opened.entries(limit=REMEMBERED)))
     egress = stack.enter_context(Egress(endpoint, opened))
     return CloudConnection(egress, model, kind), egress
 

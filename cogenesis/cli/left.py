@@ -18,7 +18,7 @@ sent before, and that string is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -28,7 +28,7 @@ from cogenesis.fusion.opening import fusion_prompt
 from cogenesis.models.scoring_probe import PROBE_TEXTS
 from cogenesis.privacy.normal import words
 from cogenesis.privacy.released import Finding, PublicText
-from cogenesis.sketch.prompt import outline_prompt
+from cogenesis.sketch.prompt import EXAMPLE_TASKS, outline_prompt
 
 if TYPE_CHECKING:
     from cogenesis.privacy.guard import Guard
@@ -40,6 +40,9 @@ _QUESTIONS: Final = PROBE_TEXTS | {each.text for each in SAMPLES}
 
 _PROMPT: Final = re.compile(r"(?:^|\.)(?:prompt|content|text)(?:\[\d+\])?$")
 """Where a body says what the model shall read."""
+
+_TOPIC: Final = re.compile(r"\b(?:Task|Title): ([^\n<]+)")
+"""Where the fixed prompts put the general instruction: one line, up to a template's next mark."""
 
 _PLACEHOLDER: Final = re.compile(r"\[[a-z]+ \d+\]")
 
@@ -102,6 +105,19 @@ def what_left(
         found=tuple(f for row in rows for f in private_in(row.entry.body, guard, general, fixed)),
         grown=max(grown, key=len, default=""),
     )
+
+
+def earlier_instructions(rows: Iterable[Row]) -> list[str]:
+    """The general instructions of these requests (newest first), each once, oldest first.
+
+    For the memory of rule R11. Text of the same form in a text that grew comes along: what left
+    is remembered, whoever wrote it.
+    """
+    found: dict[str, None] = {}
+    for row in rows:
+        told = [m for _, text in _texts(row) for m in _TOPIC.findall(text)]
+        found.update(dict.fromkeys(reversed(told)))
+    return [text for text in reversed(found) if text not in EXAMPLE_TASKS]
 
 
 def private_in(

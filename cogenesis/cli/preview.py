@@ -2,7 +2,8 @@
 
 Not covered: the text around the general instruction depends on the server, which a preview does
 not ask. An instruct model gets turns (and its template adds marks), a base model one text; unless
-`--cloud-kind` tells which, both are shown. What another process released is not known here.
+`--cloud-kind` tells which, both are shown. What an earlier process released is in the ledger,
+which a preview leaves closed: `write` may still refuse what completes a name in pieces (R11).
 """
 
 from __future__ import annotations

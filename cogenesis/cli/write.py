@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cogenesis.cli.screen import Screen
     from cogenesis.context.private_context import PrivateContext
     from cogenesis.fusion.settings import FusionSettings
+    from cogenesis.models.protocol import DeviceModel
+    from cogenesis.protection import Protection
 
 STOPPED = 130
 
@@ -211,10 +213,10 @@ def write(
         check_place(save_html)
     with ExitStack() as stack:
         connected = _connected(
-            stack, mode, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger
+            stack, mode, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger, protection
         )
         model = open_device(stack, device, window=window, threads=threads, quiet=quiet or as_json)
-        result = run(connected(model, protection=protection), task, screen)
+        result = run(connected(model), task, screen)
     _hand_over(result, screen, as_json=as_json, save_html=save_html)
 
 
@@ -226,10 +228,9 @@ def _connected(
     kind: CloudKind,
     key_env: str,
     ledger: Path | None,
-) -> Callable[..., Assistant]:
+    protection: Protection,
+) -> Callable[[DeviceModel], Assistant]:
     """Connect the cloud first, because loading a device model for a typing mistake takes long.
-
-    What comes back takes the device model and the rest of what an `Assistant` takes.
 
     Raises:
         InputError: the mode needs a cloud and none was given; or as `connect`.
@@ -241,13 +242,13 @@ def _connected(
     if url is None and mode in {"sketch", "fusion"}:
         raise InputError(f"{mode} mode needs a cloud model: give --cloud-url URL")
     if url is None or mode == "device":
-        return Assistant
+        return partial(Assistant, protection=protection)
     try:
-        cloud, egress = connect(stack, url, name, kind, key_env, ledger)
+        cloud, egress = connect(stack, url, name, kind, key_env, ledger, protection)
     except LedgerError as error:
         no_cloud = Degraded("ledger", f"nothing is sent: {error}")
-        return partial(Assistant, no_cloud=no_cloud)
-    return partial(Assistant, cloud=cloud, traffic=lambda: egress.traffic)
+        return partial(Assistant, no_cloud=no_cloud, protection=protection)
+    return partial(Assistant, cloud=cloud, traffic=lambda: egress.traffic, protection=protection)
 
 
 def _hand_over(result: Result, screen: Screen, *, as_json: bool, save_html: Path | None) -> None:

@@ -10,12 +10,14 @@ next request. So a session remembers what was released, in pieces:
 
 The memory is one object. `cogenesis.protection.Protection` keeps one for each person as long as
 it lives, and the guard writes into it what it mints, never what it refuses. A preview works on a
-`copy`. Another process begins without memory, unless its caller gives `Session(texts)`.
+`copy`. A process begins with what its caller tells (`Session(texts)`): the command line gives
+what the newest requests in the ledger hold.
 
 Not covered: pieces that are all ordinary words and not neighbours ("will", later "son"); digits
 in another order; pieces disguised by a cipher; runs of ordinary words, which are topic words by
-themselves; what another process released; two requests that are judged at the same moment; the
-text of fusion mode, which is the shield's: only general instructions are remembered.
+themselves; what another process released that the caller does not tell; two requests that are
+judged at the same moment; the text of fusion mode, which is the shield's: only general
+instructions are remembered.
 """
 
 from __future__ import annotations

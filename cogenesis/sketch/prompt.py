@@ -97,6 +97,9 @@ EXAMPLE_POINTS: Final[tuple[str, ...]] = tuple(
 )
 """Every point of every example: a reply that repeats one has copied it."""
 
+EXAMPLE_TASKS: Final = frozenset(task.text for task, _ in _EXAMPLES)
+"""What the examples ask for: it stands where a general instruction does, and is nobody's."""
+
 
 def outline_prompt(general: GeneralInstruction) -> Prompt[Released]:
     """Ask for an outline of 8 to 15 points of 3 to 5 words. Nothing but `general` varies."""

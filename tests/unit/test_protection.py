@@ -77,6 +77,13 @@ def test_r11_a_look_says_what_the_real_thing_would_say() -> None:
             one.guard(told(ENDS)).release(ENDS)
 
 
+def test_r11_what_an_earlier_process_released_is_remembered() -> None:
+    protection = Protection()
+    protection.recall([BEGINS])
+    with pytest.raises(GuardRefusedError, match="Thread"):
+        assistant(protection).write(told(ENDS))
+
+
 def test_sessions_are_bounded_and_show_nothing() -> None:
     protection = Protection()
     protection.guard(told(BEGINS)).release(BEGINS)

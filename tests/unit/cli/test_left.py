@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cogenesis.assistant import Assistant, Task, lexicon_of
 from cogenesis.cli.demo import _show_left
-from cogenesis.cli.left import Left, fixed_parts, private_in, what_left
+from cogenesis.cli.left import Left, earlier_instructions, fixed_parts, private_in, what_left
 from cogenesis.cli.screen import Screen
 from cogenesis.demo import DEMO_INSTRUCTION, demo_person
 from cogenesis.fused_writing import SAMPLES
@@ -170,3 +170,22 @@ def test_the_demo_says_so_if_something_private_left(
     mode: Literal["sketch", "fusion"], written: Written
 ) -> None:
     assert "1 LEFT: this is a fault" in told(written.rows(asked("Dear Tobias")), mode)
+
+
+def test_r11_the_ledger_tells_which_instructions_left_before(written: Written) -> None:
+    rows = []
+    for number, mode in enumerate(("sketch", "fusion"), 1):
+        said = [Guard(GUARD.lexicon).release(f"A {mode} note {n} on spring") for n in (1, 2)]
+        prompts = [outline_prompt(g) if mode == "sketch" else fusion_prompt(g) for g in said]
+        chat = [
+            {"role": m.role, "content": "".join(p.text for p in m.parts)}
+            for m in prompts[0].messages
+        ]
+        filled = f"<s>user\n{chat[-1]['content']}<|end|>\n<s>model\nDear all"
+        plain = "".join(part.text for part in prompts[1].completion)
+        written.rows({"messages": chat}, {"prompt": [filled]}, {"prompt": plain + "Dear all"})
+        rows = list(written.rows(b"not JSON"))
+        told = earlier_instructions(reversed(rows))
+        assert told[-2:] == [said[0].text, said[1].text], f"{mode} {number}"
+    assert len(told) == len(set(told))
+    assert not any("\n" in text or "<" in text for text in told)
