@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cogenesis.errors import InputError, MissingExtraError
 from cogenesis.fusion.gate_input import FEATURES
@@ -179,44 +180,69 @@ def _stop_early(
             each.copy_(value)
 
 
+class _PaperNetwork:
+    """The paper's network, of whose first layer only the rows that a position touches are torch's.
+
+    The others have no gradient, so Adam leaves them as they were drawn: the same network in
+    little memory.
+    """
+
+    def __init__(self, touched: NDArray[np.int64], settings: FitSettings, vocabulary: int) -> None:
+        torch = load_torch()
+        torch.manual_seed(settings.seed)
+        bound = 1.0 / np.sqrt(2.0 * vocabulary)  # as torch.nn.Linear draws them
+        random = np.random.default_rng(settings.seed)
+        self._first = random.random((2 * vocabulary, HIDDEN), dtype=np.float32)
+        self._first *= 2.0 * bound
+        self._first -= bound
+        self._touched = touched
+        self._bag = torch.nn.EmbeddingBag(
+            len(touched), HIDDEN, mode="sum", _weight=torch.from_numpy(self._first[touched])
+        )
+        self._bias = torch.nn.Parameter(torch.empty(HIDDEN).uniform_(-bound, bound))
+        self._rest = torch.nn.Sequential(
+            torch.nn.ReLU(),
+            torch.nn.Linear(HIDDEN, LAST),
+            torch.nn.ReLU(),
+            torch.nn.Linear(LAST, 1),
+        )
+        self.numbers = [*self._bag.parameters(), self._bias, *self._rest.parameters()]
+
+    def logits(self, places: Tensor, values: Tensor) -> Tensor:
+        """Of the device's weight, by which touched rows and with which values, shape (N,)."""
+        found: Tensor = self._rest(self._bag(places, per_sample_weights=values) + self._bias)[:, 0]
+        return found
+
+    def gate(self) -> PaperGate:
+        self._first[self._touched] = self._bag.weight.detach().numpy()
+        second, third = self._rest[1], self._rest[3]
+        return PaperGate(
+            self._first,
+            self._bias.detach().numpy(),
+            second.weight.detach().numpy().T.copy(),
+            second.bias.detach().numpy(),
+            third.weight.detach().numpy()[0].copy(),
+            float(third.bias.detach()[0]),
+        )
+
+
 def fit_paper(
     train: Positions, kept: Positions, settings: FitSettings, vocabulary: int
 ) -> PaperGate:
-    """Fit the paper's network as the paper does: Adam, 2 steps of warm-up, linear decay.
-
-    Rows of the first layer that no position touches have no gradient, so Adam leaves them as
-    they were drawn: only the others are trained, which gives the same network in little memory.
-    """
+    """Fit the paper's network as the paper does: Adam, 2 steps of warm-up, linear decay."""
     torch = load_torch()
-    torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
-    bound = 1.0 / np.sqrt(2.0 * vocabulary)  # as torch.nn.Linear draws them
-    first = random.random((2 * vocabulary, HIDDEN), dtype=np.float32)
-    first *= 2.0 * bound
-    first -= bound
     touched, place = np.unique(
         np.concatenate([train.entries, kept.entries]).ravel(), return_inverse=True
     )
+    network = _PaperNetwork(touched, settings, vocabulary)
     places = torch.from_numpy(place.reshape(-1, train.entries.shape[1]))
     entries, entries_kept = places[: len(train)], places[len(train) :]
-    bag = torch.nn.EmbeddingBag(
-        len(touched), HIDDEN, mode="sum", _weight=torch.from_numpy(first[touched])
-    )
-    bias = torch.nn.Parameter(torch.empty(HIDDEN).uniform_(-bound, bound))
-    rest = torch.nn.Sequential(
-        torch.nn.ReLU(), torch.nn.Linear(HIDDEN, LAST), torch.nn.ReLU(), torch.nn.Linear(LAST, 1)
-    )
     values, values_kept = (torch.from_numpy(each.values) for each in (train, kept))
-
-    def logits(places: Tensor, values: Tensor) -> Tensor:
-        found: Tensor = rest(bag(places, per_sample_weights=values) + bias)[:, 0]
-        return found
-
-    numbers = [*bag.parameters(), bias, *rest.parameters()]
     rows, rows_kept = _Tensors.of(train), _Tensors.of(kept)
     texts = np.unique(train.text)
     steps = settings.paper_epochs * -(-len(texts) // settings.paper_texts)
-    optimizer = torch.optim.Adam(numbers, lr=settings.paper_rate)
+    optimizer = torch.optim.Adam(network.numbers, lr=settings.paper_rate)
     slower = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda step: min((step + 1) / 2.0, max(0.0, (steps - step) / max(steps - 2, 1)), 1.0),
@@ -228,25 +254,17 @@ def fit_paper(
             chosen = np.flatnonzero(np.isin(train.text, order[at : at + settings.paper_texts]))
             some = torch.from_numpy(chosen)
             optimizer.zero_grad()
-            z = logits(entries[some], values[some])
+            z = network.logits(entries[some], values[some])
             torch.autograd.backward(rows.nats(settings.rule, z, some).mean())
             optimizer.step()
             slower.step()
         with torch.no_grad():
-            z = logits(entries_kept, values_kept)
+            z = network.logits(entries_kept, values_kept)
             return float(rows_kept.nats(settings.rule, z, slice(None)).mean())
 
-    _stop_early(epoch, numbers, settings.paper_epochs, settings.paper_epochs, float("inf"))
-    first[touched] = bag.weight.detach().numpy()
-    second, third = rest[1], rest[3]
-    return PaperGate(
-        first,
-        bias.detach().numpy(),
-        second.weight.detach().numpy().T.copy(),
-        second.bias.detach().numpy(),
-        third.weight.detach().numpy()[0].copy(),
-        float(third.bias.detach()[0]),
-    )
+    patience = settings.paper_epochs
+    _stop_early(epoch, network.numbers, settings.paper_epochs, patience, float("inf"))
+    return network.gate()
 
 
 def paper_logits(gate: PaperGate, found: Positions) -> Any:
