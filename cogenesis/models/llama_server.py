@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final, Generic, Literal, cast, overload
 
+from cogenesis.closing import Closing
 from cogenesis.errors import ModelError
 from cogenesis.models.chat_events import read_chat
 from cogenesis.models.distribution import Distribution
@@ -46,7 +46,7 @@ class Usage:
     written: int
 
 
-class LlamaServer(Generic[T]):
+class LlamaServer(Closing, Generic[T]):
     """Implements `Model[T]` over a wire that leads to a llama.cpp server.
 
     Markers of the chat template are read as such in `Prompt.messages`, because the template
@@ -174,17 +174,6 @@ class LlamaServer(Generic[T]):
         """Close the wire; the server goes on. Safe to call twice."""
         self._wire.close()
 
-    def __enter__(self) -> LlamaServer[T]:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _known(self, deadline: Deadline | None) -> Capabilities:
         return self._capabilities or self._probe(deadline)
 
@@ -247,8 +236,16 @@ class LlamaServer(Generic[T]):
             "return_tokens": True,
             "stream": True,
         }
+        # Read the prompt apart from the first token: after many tokens read in one go llama.cpp
+        # gives that token other numbers than after the last one alone, and so another text with
+        # the same seed when the prompt is in its cache already.
+        reading: dict[str, Json[DeviceText]] = {"prompt": ids.ids, "n_predict": 0}
+        self._note_usage(wire.post("/completion", reading, deadline=deadline))
+        read = self.last_usage
         with _closing(wire.stream("/completion", body, deadline=deadline)) as events:
             yield from self._read_native(events)
+        if read is not None and self.last_usage is not None:
+            self.last_usage = Usage(read.read, read.cached, self.last_usage.written)
 
     def _generate_released(
         self, prompt: Prompt[T], sampling: Sampling, deadline: Deadline | None

@@ -44,6 +44,7 @@ class FakeLlama:
             {"id": 3, "bytes": [], "logprob": -0.7},
         ]
         self.piece: Callable[[int], Any] = lambda id_: chr(id_ - 100)
+        self.reading = {"prompt_n": 3, "cache_n": 20, "predicted_n": 0}
         self.props: Any = {"default_generation_settings": {"n_ctx": 512}}
 
     def __call__(self, handler: Handler) -> None:
@@ -64,6 +65,8 @@ class FakeLlama:
             case "/v1/completions":
                 rows = [] if self.row is None else [{"top_logprobs": self.row}]
                 handler.send_json({"choices": [{"index": 0, "logprobs": {"content": rows}}]})
+            case "/completion" if body["n_predict"] == 0:
+                handler.send_json({**END, "timings": self.reading})
             case _:
                 self.complete(handler)
 
@@ -177,6 +180,15 @@ def test_a_token_without_bytes_is_refused(piece: object) -> None:
         model.tokenise("a")
 
 
+def test_a_prompt_is_read_apart_from_its_first_token() -> None:
+    """Then a seed gives one text, whether or not the prompt is in the cache."""
+    with _device(FakeLlama()) as (model, server):
+        list(model.generate(TokenIds((5, 6)), SAMPLING))
+        reading, writing = _bodies(server, "/completion")
+    assert reading == {"prompt": [5, 6], "n_predict": 0}
+    assert (writing["prompt"], writing["n_predict"]) == ([5, 6], SAMPLING.max_tokens)
+
+
 def test_every_value_of_the_sampling_is_sent() -> None:
     with _device(FakeLlama()) as (model, server):
         list(model.generate(TokenIds((5,)), SAMPLING))
@@ -208,7 +220,7 @@ def test_pieces_carry_the_id_where_one_token_made_them() -> None:
         {
             **END,
             "tokens_predicted": 5,
-            "timings": {"prompt_n": 3, "cache_n": 20, "predicted_n": 5},
+            "timings": {"prompt_n": 1, "cache_n": 22, "predicted_n": 5},
         },
     )
     with _device(llama) as (model, _):
