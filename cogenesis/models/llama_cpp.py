@@ -13,9 +13,9 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
+from cogenesis.closing import Closing
 from cogenesis.errors import MissingExtraError, ModelFileError
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.gguf_file import check_gguf
@@ -50,7 +50,7 @@ _FIXED_PROMPT: Final[Prompt[DeviceText]] = Prompt(
 )
 
 
-class LlamaCpp:
+class LlamaCpp(Closing):
     """Implements `Model[DeviceText]` with a GGUF file and no open TCP port.
 
     llama.cpp listens on a UNIX socket in a new folder that only this user can enter, behind
@@ -173,17 +173,6 @@ class LlamaCpp:
     def close(self) -> None:
         """Free the model's memory and remove its socket. Safe to call twice."""
         self._finalizer()
-
-    def __enter__(self) -> LlamaCpp:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _Running:

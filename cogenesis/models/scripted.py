@@ -15,12 +15,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from cogenesis.closing import Closing
 from cogenesis.errors import ModelError
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import Capabilities, DeviceText, Piece, Prompt, Sampling, TokenIds
@@ -37,7 +37,7 @@ Logits = npt.NDArray[np.float64]
 Replies = Sequence[str] | Callable[[str], str]
 
 
-class ScriptedModel:
+class ScriptedModel(Closing):
     """Implements `Model[DeviceText]`, and so `Model[Released]`: it stands in for either role.
 
     Safe to use from several threads.
@@ -206,17 +206,6 @@ class ScriptedModel:
     def close(self) -> None:
         """Remember it. Safe to call twice."""
         self.closed = True
-
-    def __enter__(self) -> ScriptedModel:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _next_reply(self, prompt: Prompt[DeviceText] | TokenIds) -> str | None:
         if self._replies is None:
