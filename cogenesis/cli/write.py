@@ -199,9 +199,7 @@ def write(
         seed=seed,
         max_tokens=max_tokens,
         cloud_deadline_s=cloud_deadline,
-        fusion=_fusion(
-            mode, weight=weight, rule=rule, decoding=decoding, schedule=schedule, gate=gate
-        ),
+        fusion=_fusion(mode, (weight, rule, decoding, schedule, gate)),
     )
     protection = protection_of(policy, recogniser)
     if preview:
@@ -332,11 +330,12 @@ def _stop_once(stop: threading.Event) -> Callable[[int, object], None]:
     return handler
 
 
-def _fusion(mode: Mode, **given: Any) -> FusionSettings:
+def _fusion(mode: Mode, given: tuple[Any, ...]) -> FusionSettings:
     """Settings of fusion; one that is given for another mode is a mistake, not a wish."""
     from cogenesis.fusion.settings import FusionSettings
 
-    chosen = {name: value for name, value in given.items() if value is not None}
+    names = ("weight", "rule", "decoding", "schedule", "gate")
+    chosen = {name: value for name, value in zip(names, given, strict=True) if value is not None}
     if chosen and mode != "fusion":
         options = ", ".join(f"--{name}" for name in chosen)
         raise InputError(f"{options} belongs to fusion: add --mode fusion")
