@@ -194,6 +194,7 @@ class Writing:
         if self._kit.mode(self._task) == "fusion":
             if gives_distributions(cloud):
                 tokens = self._kit.tokens
+                self._task.fusion.check_device(self._device.name, tokens.whole)
                 return ConnectionRequest(cloud, general, tokens, deadline)
             message = f"{cloud.name} gives no probabilities: it serves sketch mode only"
             self._degraded = Degraded("bad-request", message)

@@ -17,6 +17,8 @@ from cogenesis.assistant import Assistant, Degraded, Event, Result, Started, Tok
 from cogenesis.context.private_context import PrivateContext, ProfileField
 from cogenesis.errors import GuardRefusedError, InputError, ModelError
 from cogenesis.events import missing_answers
+from cogenesis.fusion.gate_file import TrainedGate, vocabulary_hash
+from cogenesis.fusion.gates import SmallGate
 from cogenesis.fusion.opening import fusion_prompt
 from cogenesis.fusion.settings import FusionSettings
 from cogenesis.models.cloud_connection import CloudConnection
@@ -200,6 +202,23 @@ def test_the_weight_is_the_devices_share(far: Far, weight: float, source: str) -
     asked = [token for token in result.tokens if token.weight == weight]
     assert {token.source for token in asked} == {source}
     assert len(asked) > LONG / 2
+
+
+def test_a_trained_gate_sets_the_weight_of_each_token(far: Far) -> None:
+    device = {"vocabulary": vocabulary_hash(WithVocabulary().vocabulary())}
+    gate = TrainedGate(SmallGate.untrained(0.3), "mixture", "small", device)
+    result = far.assistant().write(fused(fusion=FusionSettings(gate=gate)))
+    assert result.degraded is None
+    assert {round(token.weight, 6) for token in result.tokens} <= {0.3, 1.0}
+    assert any(token.weight < 1.0 for token in result.tokens)
+
+
+def test_a_gate_for_another_device_is_refused_before_anything_is_sent(far: Far) -> None:
+    begun = len(far.server.asked)
+    gate = TrainedGate(SmallGate.untrained(), "mixture", "small", {"vocabulary": "another"})
+    with pytest.raises(InputError, match="has another vocabulary"):
+        far.assistant().write(fused(fusion=FusionSettings(gate=gate)))
+    assert len(far.server.asked) == begun
 
 
 def test_a_cloud_that_is_asked_nothing_counts_nothing(far: Far) -> None:
