@@ -7,6 +7,7 @@ import typer
 from cogenesis.cli.evaluate_bits import bits
 from cogenesis.cli.evaluate_human import human
 from cogenesis.cli.evaluate_leaks import leaks
+from cogenesis.cli.evaluate_report import report
 from cogenesis.cli.evaluate_speed import speed
 
 evaluate_app = typer.Typer(
@@ -16,4 +17,5 @@ evaluate_app = typer.Typer(
 evaluate_app.command("bits")(bits)
 evaluate_app.command("human")(human)
 evaluate_app.command("leaks")(leaks)
+evaluate_app.command("report")(report)
 evaluate_app.command("speed")(speed)

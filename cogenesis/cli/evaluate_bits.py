@@ -133,6 +133,7 @@ def bits(
     run = _Run(settings, models, _gates(gate or ()), quiet=as_json)
     told = bits_report(run.measure(data, limit, save, resume=resume), _FIXED_SEED)
     told |= {"skipped": run.skipped, "notes": _notes(told, settings)}
+    told |= {"data_sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
     told |= {"settings": {"pair": pair, **asdict(settings)}, "models": models, **when_and_where()}
     if as_json:
         typer.echo(json.dumps(told, indent=2))

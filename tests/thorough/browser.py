@@ -115,7 +115,7 @@ class Browser:
             if each.get("method") in bad
             or (
                 each.get("method") == "Network.requestWillBeSent"
-                and not each["params"]["request"]["url"].startswith(("file:", "blob:"))
+                and not each["params"]["request"]["url"].startswith(("file:", "blob:", "data:"))
             )
         ]
 
