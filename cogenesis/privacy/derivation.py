@@ -77,7 +77,7 @@ _DETERMINERS: Final = tuple(
 """Role words bring their own: "about my divorce" is "about something personal"."""
 
 _PART: Final = re.compile(
-    r"(?<=[.!?。！？])[\"'”’)]*\s+|[\n\r\u2028]+|(?<=[:：])\s*|\s*[{}<>|\"“”]+\s*"
+    r"(?<=[.!?。！？])[\"'”’)]*\s+|[\n\r\u2028]+|(?<=[:：])\s*|[{}<>|\"“”]+\s*"
 )
 """What ends a part of a text that is in one language, or is one sentence."""
 _TASK: Final = re.compile(

@@ -22,7 +22,7 @@ from typing import Final
 
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.near import DIGITS, LONGEST_NUMBER
-from cogenesis.privacy.number_words import digits_in_order, spelled_out
+from cogenesis.privacy.number_words import digits_in_order, overlapping, spelled_out
 from cogenesis.privacy.readings import Reader, Reading
 from cogenesis.privacy.released import Finding
 
@@ -115,9 +115,9 @@ def spelled_out_in(reading: Reading, text: str) -> Iterator[Finding]:
 
 def _placed(reading: Reading, text: str, finding: Finding) -> Finding | None:
     """A finding of the reading as one of the text, if it touches what was read otherwise."""
-    if not any(a < finding.end and finding.start < b for a, b in reading.changed):
+    touched = overlapping(reading.changed, finding.start, finding.end)
+    if not touched:
         return None
-    touched = [(a, b) for a, b in reading.changed if a < finding.end and finding.start < b]
     first = min(finding.start, touched[0][0])
     last = max(finding.end, touched[-1][1])
     start, end = reading.places[first], reading.places[min(last, len(reading.places)) - 1] + 1

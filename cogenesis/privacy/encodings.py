@@ -108,8 +108,9 @@ def blocks(text: str, odd: Callable[[str], bool]) -> Iterator[Encoded]:
             if len(signs) > 1:
                 yield Encoded(m.start(), m.end(), "", closed=True)
     if "xn--" in text.casefold():
-        for m in re.finditer(r"\S*xn--\S*", text, re.IGNORECASE):
-            yield Encoded(m.start(), m.end(), "", closed=True)
+        for m in re.finditer(r"\S+", text):
+            if "xn--" in m.group().casefold():
+                yield Encoded(m.start(), m.end(), "", closed=True)
     yield from _base64(text, odd)
 
 

@@ -12,7 +12,9 @@ fractions; numbers told as sums ("twice twenty"); other words between the digits
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 from cogenesis.privacy.normal import Word, words
@@ -34,6 +36,8 @@ _TENS: Final = {
 } | {"fourty": 4}
 # fmt: on
 _SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
+_LONGEST_SCALED: Final = 9
+"""Digits of a number that a "hundred" behind it may multiply; longer ones are told as digits."""
 _TIMES: Final = {"double": 2, "triple": 3, "treble": 3}
 _BETWEEN: Final = frozenset({"dash", "hyphen", "then", "space", "dot", "point", "slash"})
 _NUMBER_WORDS: Final = frozenset({*_UNITS, *_TENS})
@@ -57,7 +61,7 @@ def spelled_out(text: str) -> Iterator[Finding]:
         return
     for finding in notations(shown):
         start, end = places[finding.start], places[finding.end - 1] + 1
-        touched = [(a, b) for a, b in changed if a < end and start < b]
+        touched = overlapping(changed, start, end)
         if not touched or _harmless(finding):
             continue
         start, end = min(start, touched[0][0]), max(end, touched[-1][1])
@@ -73,8 +77,17 @@ def digits_in_order(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
         if char.isdecimal():
             told.append(str(int(char)))
             at = places[i]
-            spans.append(next(((a, b) for a, b in changed if a <= at < b), (at, at + 1)))
+            spans.extend(overlapping(changed, at, at + 1) or [(at, at + 1)])
     return "".join(told), spans
+
+
+def overlapping(
+    spans: Sequence[tuple[int, int]], start: int, end: int
+) -> Sequence[tuple[int, int]]:
+    """Those of some spans, in order and apart from each other, that [start, end) touches."""
+    first = bisect_right(spans, start, key=itemgetter(1))
+    last = bisect_left(spans, end, lo=first, key=itemgetter(0))
+    return spans[first:last]
 
 
 def _harmless(finding: Finding) -> bool:
@@ -170,7 +183,8 @@ def _quantity(keys: Sequence[str], i: int) -> tuple[str, int]:
     value, i = _below_hundred(keys, i)
     if value is None:
         digits = keys[i] if keys[i].isdigit() else ""
-        if i + 1 >= len(keys) or keys[i + 1] not in _SCALES or not digits:
+        scaled = i + 1 < len(keys) and keys[i + 1] in _SCALES
+        if not digits or not scaled or len(digits) > _LONGEST_SCALED:
             return digits, i + 1
         value, i = int(digits), i + 1
     if i >= len(keys) or keys[i] not in _SCALES:

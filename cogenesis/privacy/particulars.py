@@ -47,7 +47,9 @@ CAPITAL_BELOW: Final = 9.0
 SHOUTED: Final = 0.5
 """Share of words in capitals from which on capitals are a way of writing, not a sign."""
 
-_CODE: Final = re.compile(r"\w*(?:[a-z][A-Z]|[A-Za-z]_[A-Za-z]|[a-z]{2,}\d)\w*|<\w[^<>\s]*>")
+_TOKEN: Final = re.compile(r"<\w[^<>\s]*>|\w+")
+_CODE: Final = re.compile(r"[a-z][A-Z]|[A-Za-z]_[A-Za-z]|[a-z]{2}\d")
+"""What makes code of a token. Two expressions: one with both is quadratic in a long token."""
 # fmt: off
 _EVERYDAY: Final = frozenset((
     "apple", "turkey", "jersey", "marvel", "guinea", "tinder", "chile", "la", "coke", "buffalo",
@@ -86,8 +88,9 @@ _NAMES: Final[frozenset[Role]] = frozenset(("person", "organisation", "place", "
 
 
 def _in_code(text: str) -> Iterator[Finding]:
-    for m in _CODE.finditer(text):
-        if not all(w.key in public_names() for w in words(m.group())):
+    for m in _TOKEN.finditer(text):
+        marked = m.group()[0] == "<" or _CODE.search(m.group())
+        if marked and not all(w.key in public_names() for w in words(m.group())):
             yield _finding(text, m.start(), m.end(), "name")
 
 

@@ -17,7 +17,8 @@ five letters with another shift than rot13; letters with other letters or words 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -78,7 +79,7 @@ class Reading(NamedTuple):
     text: str
     places: Sequence[int]
     changed: Sequence[tuple[int, int]]
-    """Spans of the reading that differ from the original."""
+    """Spans of the reading that differ from the original, in order and apart."""
     closed: Sequence[tuple[int, int]]
     """Spans of the original that must not leave, whatever they say."""
 
@@ -111,11 +112,11 @@ class Reader:
             return None
         closed += [(places[p.start], places[p.end - 1] + 1) for p in second if p.closed]
         out, within, later = _replaced(shown, second)
-        at = {place: i for i, place in reversed(list(enumerate(within)))}
-        kept = [(at[a], at.get(b, len(out))) for a, b in changed if a in at and b > a]
-        # A decoded sign that is no character ("&shy;") still marks the place that it joins.
-        kept += [(max(0, at[a] - 1), at[a] + 1) for a, b in changed if a in at and b == a]
-        return Reading(out, [places[i] for i in within], [*later, *kept], closed)
+        for a, b in changed:
+            start, end = bisect_left(within, a), bisect_left(within, b)
+            # A decoded sign that is no character ("&shy;") still marks the place that it joins.
+            later.append((start, end) if b > a else (max(0, start - 1), start + 1))
+        return Reading(out, [places[i] for i in within], _joined(later), closed)
 
     # -- odd pieces ---------------------------------------------------------------------------
 
@@ -166,6 +167,9 @@ class Reader:
             start = i
             key, raw = "".join(w.key for w in group), "".join(w.raw for w in group)
             if len(group) < 3 or key.isdigit():
+                continue
+            if len(key) > LONGEST_KEY:
+                yield Piece(group[0].start, group[-1].end, "", closed=True)
                 continue
             plain = key if self._sensible(key) else self._plain(key)
             strange = plain is None and len(key) > 3 and zipf(key) < KNOWN_FROM
@@ -323,6 +327,17 @@ def _apart(pieces: Iterator[Piece], size: int) -> list[Piece]:
             taken[piece.start : piece.end] = b"\1" * (piece.end - piece.start)
             out.append(piece)
     return sorted(out)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that overlap as one."""
+    out: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if out and start < out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
 
 
 def _replaced(text: str, pieces: Sequence[Piece]) -> tuple[str, list[int], list[tuple[int, int]]]:
