@@ -35,7 +35,6 @@ from cogenesis.privacy.words import (
 )
 
 Find = Callable[[str], tuple[Finding, ...]]
-Replace = Callable[[str, Find], str]
 
 MIN_ENGLISH: Final = 0.6
 """Share of words that English dictionaries know in a text, or a part of it, that they can read."""
@@ -96,10 +95,8 @@ _TOPICS: Final = "Topics: "
 _NO_TASK: Final = "Write about these topics: "
 
 
-def general_text(text: str, find: Find, replace: Replace, *, limit: int) -> str:
+def general_text(text: str, find: Find, *, limit: int) -> str:
     """The general part of an instruction without a title, of at most about `limit` characters.
-
-    `replace` puts role words for what `find` finds (`with_roles`, unless a test says otherwise).
 
     Raises:
         GuardRefusedError: nothing of it is in a language that the word lists know, or what is
@@ -107,10 +104,10 @@ def general_text(text: str, find: Find, replace: Replace, *, limit: int) -> str:
     """
     readable = readable_part(text)
     if len(readable) <= 2 * limit:
-        replaced = replace(tidy(readable), find)
+        replaced = with_roles(tidy(readable), find)
         if len(replaced) <= limit:
             return replaced
-    return replace(tidy(task_and_topics(readable, find, limit=limit)), find)
+    return with_roles(tidy(task_and_topics(readable, find, limit=limit)), find)
 
 
 def readable_part(text: str) -> str:

@@ -30,7 +30,6 @@ from typing import Final, Literal
 from cogenesis.errors import CogenesisError, GuardRefusedError, InstructionError
 from cogenesis.privacy.derivation import (
     MIN_ENGLISH,
-    Find,
     content_left,
     general_text,
     not_english,
@@ -160,10 +159,10 @@ class Guard:
         self.check_instruction(instruction)
         title = title_of(instruction)
         if title is not None:
-            text = self._replace(tidy(title), self._personal)
+            text = with_roles(tidy(title), self._personal)
             if content_left(text):
                 return self._mint(text, "title")
-        text = general_text(instruction, self._private, self._replace, limit=MAX_GENERAL)
+        text = general_text(instruction, self._private, limit=MAX_GENERAL)
         self._need_content(text, at_least=MIN_CONTENT_WORDS)
         self._need_short(text)
         return self._mint(text, "derived")
@@ -249,9 +248,6 @@ class Guard:
         return "".join(keys) in self._allowed or all(key in self._allowed for key in keys)
 
     # -- making the general text ----------------------------------------------------------
-
-    def _replace(self, text: str, find: Find) -> str:
-        return with_roles(text, find)
 
     def _mint(self, text: str, source: Source) -> GeneralInstruction:
         """The last verdict, on the very characters that would leave."""

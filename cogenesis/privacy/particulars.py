@@ -4,7 +4,7 @@ Where the user gave the general part or a title, they chose its words. A derived
 is made of whatever was typed or pasted, so what only *may* be a name stays here too:
 
 * words that no dictionary knows, unless they are frequent or publicly known;
-* dictionary words that are rare and stand with a capital inside a sentence ("Luminate");
+* dictionary words that stand with a capital inside a sentence and nowhere without ("Luminate");
 * abbreviations in capitals that are not publicly known ("the FRC's plan");
 * names in program code: camelCase, snake_case, words with digits;
 * countries, regions, large cities, peoples and companies (`data/named_publicly.txt`);
@@ -40,9 +40,6 @@ UNKNOWN_CAPITAL: Final = 4.5
 
 RARE_BELOW: Final = 2.5
 """Zipf frequency under which also a word of the dictionary is taken for a name."""
-
-CAPITAL_BELOW: Final = 9.0
-"""Zipf frequency under which a dictionary word with a capital inside a sentence may be a name."""
 
 SHOUTED: Final = 0.5
 """Share of words in capitals from which on capitals are a way of writing, not a sign."""
@@ -140,7 +137,7 @@ def _abbreviation(word: Word, shouted: bool) -> bool:
 
 def _inside(text: str, word: Word, shouted: bool) -> bool:
     """Whether a word stands inside a sentence, where a capital means something."""
-    if shouted or zipf(word.key) >= CAPITAL_BELOW or sensitive(word.key):
+    if shouted or sensitive(word.key):
         return False
     return not _NEW_SENTENCE.search(text[max(0, word.start - 12) : word.start])
 

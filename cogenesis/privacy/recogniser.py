@@ -9,24 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, get_args, runtime_checkable
 
 from cogenesis.errors import InputError
-from cogenesis.privacy.released import Finding, Role
+from cogenesis.privacy.released import Finding, IdentifierRole, Role
 
-IDENTIFIERS: Final[frozenset[Role]] = frozenset(
-    (
-        "person",
-        "organisation",
-        "place",
-        "name",
-        "contact",
-        "date",
-        "amount",
-        "number",
-        "address",
-    )
-)
+IDENTIFIERS: Final[frozenset[IdentifierRole]] = frozenset(get_args(IdentifierRole))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from cogenesis.privacy.published import PublishedData
 
 FindingKind = Literal["identifier", "sensitive", "rare", "run"]
 
-Role = Literal[
+IdentifierRole = Literal[
     "person",
     "organisation",
     "place",
@@ -40,16 +40,11 @@ Role = Literal[
     "amount",
     "number",
     "address",
-    "health",
-    "sexuality",
-    "religion",
-    "politics",
-    "money",
-    "law",
-    "word",
-    "words",
 ]
-"""What a private span is. Identifiers have the first nine, sensitive words the next six."""
+SensitiveRole = Literal["health", "sexuality", "religion", "politics", "money", "law"]
+
+Role = IdentifierRole | SensitiveRole | Literal["word", "words"]
+"""What a private span is."""
 
 
 @dataclass(frozen=True, slots=True)

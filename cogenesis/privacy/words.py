@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Final, Literal
+from typing import Final
 
 from cogenesis.privacy.normal import words
+from cogenesis.privacy.released import SensitiveRole
 
 LANGUAGE: Final = "en"
 """The policy's lists exist for English only; other languages are written on the device alone."""
@@ -39,8 +40,6 @@ _FOREIGN_PARTICLES: Final = frozenset((
 ))
 # fmt: on
 """Little words of French, Spanish, German, Dutch, Italian, Portuguese and Scandinavian."""
-
-SensitiveKind = Literal["health", "sexuality", "religion", "politics", "money", "law"]
 
 
 @cache
@@ -171,11 +170,11 @@ def listed_names() -> tuple[frozenset[str], frozenset[str]]:
 
 
 @cache
-def _sensitive() -> tuple[dict[str, SensitiveKind], frozenset[str]]:
+def _sensitive() -> tuple[dict[str, SensitiveRole], frozenset[str]]:
     """Categories by key, and the keys that count beside a personal word only."""
-    kinds: dict[str, SensitiveKind] = {}
+    kinds: dict[str, SensitiveRole] = {}
     personal: set[str] = set()
-    kind: SensitiveKind = "health"
+    kind: SensitiveRole = "health"
     for line in _lines("sensitive.txt"):
         if line.startswith("["):
             kind = line.strip("[]")  # type: ignore[assignment]  # the shipped file has no others
@@ -204,7 +203,7 @@ def frequent_words(at_least: float) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=100_000)
-def sensitive(key: str) -> SensitiveKind | None:
+def sensitive(key: str) -> SensitiveRole | None:
     """The sensitive category of a word in normal form (or of joined words), None for most."""
     if not any(key[:size] in _sensitive_beginnings() for size in (2, 3, 4)):
         return None

@@ -317,13 +317,13 @@ def test_an_empty_allowance_allows_nothing(allow: list[str]) -> None:
         ("Write a letter about sourdough bread to the school", "sourdough"),
     ],
 )
-def test_the_verdict_comes_last_and_trusts_no_replacement(instruction: str, named: str) -> None:
-    class Careless(Guard):
-        def _replace(self, text: str, find: object) -> str:
-            return text
-
+def test_the_verdict_comes_last_and_trusts_no_replacement(
+    instruction: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("guard", "derivation"):
+        monkeypatch.setattr(f"cogenesis.privacy.{module}.with_roles", lambda text, find: text)
     with pytest.raises(GuardRefusedError) as error:
-        Careless(Lexicon(PERSON)).derive(instruction)
+        Guard(Lexicon(PERSON)).derive(instruction)
     assert spans(error) == [named]
 
 
