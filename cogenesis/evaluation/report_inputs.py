@@ -12,7 +12,8 @@ A file is known by what it holds, not by its name:
 
 A measure of a system is an object {"value", "low", "high"}, or a number with NAME_low and
 NAME_high beside it; bits have plain "low" and "high". What has neither has no interval, and the
-report says so.
+report says so. Where a row has "measures" or "scores", these count
+and its other numbers do not.
 
 Not covered: whether a file is true. A report tells each file's SHA-256 and the command that the
 file names; who doubts a figure runs it.
@@ -94,6 +95,8 @@ def read_sources(paths: Iterable[Path]) -> list[Source]:
 
 def figures(row: Mapping[str, Any]) -> dict[str, Figure]:
     """The measures of a system, in the order of the file."""
+    nested = row.get("measures", row.get("scores"))
+    row = nested if isinstance(nested, Mapping) else row
     found: dict[str, Figure] = {}
     for name, value in row.items():
         if isinstance(value, Mapping) and _number(value.get("value")):

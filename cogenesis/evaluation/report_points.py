@@ -96,6 +96,10 @@ def against_leakage(sources: Sequence[Source]) -> Plane | Gap:
 def against_round_trips(sources: Sequence[Source]) -> Plane | Gap:
     """Quality against round trips a token."""
     what = "quality against round trips"
+    for source in sources:
+        plane = _of_texts(source) if source.kind == "text" else None
+        if plane is not None:
+            return plane
     speed = next((each for each in sources if each.kind == "speed"), None)
     if speed is None:
         return Gap(what, "no speed was measured: cogenesis evaluate speed --json")
@@ -122,6 +126,26 @@ def against_round_trips(sources: Sequence[Source]) -> Plane | Gap:
         + _PAIRED
     )
     return Plane("round trips a token", label, points, caption, (speed.label, source.label), up)
+
+
+def _of_texts(source: Source) -> Plane | None:
+    """From a file of `evaluate text`, which counts the round trips of every text."""
+    for measure in _QUALITY[1][1]:
+        points = []
+        for row in source.told["systems"]:
+            trips, texts = row.get("round_trips"), row.get("texts")
+            quality = figures(row).get(measure)
+            written = isinstance(trips, int) and isinstance(texts, int) and texts > 0
+            if written and quality is not None:
+                points.append(Point(shown(row.get("name", "?")), Figure(trips / texts), quality))
+        if len(points) > 1:
+            caption = (
+                "Quality against round trips to the cloud, of the same texts. Across: round trips "
+                f"a text, on average, with the length that was allowed.{_PAIRED}"
+            )
+            told = tuple(points)
+            return Plane("round trips a text", measure, told, caption, (source.label,), True)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from cogenesis.evaluation.report_inputs import Figure, Kind, Source, figures, sh
 NONE: Final = "—"
 
 _ORDER: Final = (
+    "reference",
     "cloud:context",
     "cloud:instruction",
     "cloud",
@@ -37,6 +38,14 @@ _LABELS: Final[dict[str, str]] = {
     "rouge2": "ROUGE-2",
     "chrf": "chrF",
 }
+_SIDE: Final = frozenset(
+    {
+        *("rouge1", "rouge2", "words", "distinct_2", "longest_repeat", "facts", "statements"),
+        *("style_js", "length_ratio"),
+    }
+)
+"""Measures that stand in a table of their own, so that the first one can be read."""
+
 _SYSTEM_KINDS: Final[tuple[Kind, ...]] = ("judge", "bits", "text")
 
 Numbered = Sequence[tuple[int, Source]]
@@ -86,7 +95,9 @@ def systems_tables(sources: Numbered) -> list[Table]:
                 break
         else:
             groups.append((work, [(number, source)]))
-    return [_systems(work, found) for work, found in groups]
+    tables = [_systems(work, found, side=False) for work, found in groups]
+    tables += [_systems(work, found, side=True) for work, found in groups]
+    return [table for table in tables if len(table.columns) > 1]
 
 
 def _work(source: Source) -> dict[str, str]:
@@ -100,7 +111,7 @@ def _work(source: Source) -> dict[str, str]:
     return {shown(name): shown(value) for name, value in work.items()}
 
 
-def _systems(work: Mapping[str, str], found: Numbered) -> Table:
+def _systems(work: Mapping[str, str], found: Numbered, *, side: bool) -> Table:
     cells: dict[str, dict[tuple[int, str], Figure]] = {}
     columns: dict[tuple[int, str], str] = {}
     for kind in _SYSTEM_KINDS:
@@ -110,6 +121,8 @@ def _systems(work: Mapping[str, str], found: Numbered) -> Table:
             count = f", {samples} texts" if isinstance(samples, int) else ""
             for row in source.told["systems"]:
                 for name, figure in figures(row).items():
+                    if (name in _SIDE) != side:
+                        continue
                     label = _LABELS.get(name, shown(name).replace("_", " "))
                     label = f"{label} ({source.name})" if several else label
                     columns[number, name] = f"{label}{count}"
@@ -122,10 +135,17 @@ def _systems(work: Mapping[str, str], found: Numbered) -> Table:
             row.append(Cell(written(figure), () if figure is None else (column[0],)))
         rows.append(tuple(row))
     told = ", ".join(f"{name} {value}" for name, value in work.items()) or "nothing more is told"
-    return Table(f"Systems by measures; {told}", ("System", *columns.values()), tuple(rows))
+    kind = "further measures" if side else "measures"
+    return Table(f"Systems by {kind}; {told}", ("System", *columns.values()), tuple(rows))
 
 
-_LEAK_COLUMNS: Final = ("Mode, attacker", "Setting", "First guess", "First five", "Mean rank⁻¹")
+_LEAK_COLUMNS: Final = (
+    "Mode, attacker",
+    "What is known",
+    "First guess",
+    "First five",
+    "Mean rank⁻¹",
+)
 
 
 def leaks_tables(sources: Numbered) -> list[Table]:

@@ -243,6 +243,31 @@ def test_exact_decodings_share_a_quality_and_the_papers_schedule_has_none(folder
     assert isinstance(against_round_trips(sources(folder, speed=SPEED)), Gap)
 
 
+def test_round_trips_of_written_texts_are_preferred(folder: Path) -> None:
+    def row(name: str, trips: int, chrf: float | None) -> dict[str, Any]:
+        figure = {"value": chrf, "low": None, "high": None, "samples": 8}
+        return {"name": name, "texts": 8, "round_trips": trips, "measures": {"chrf": figure}}
+
+    rows = [row("reference", 0, None), row("device", 0, 30.0), row("sketch", 12, 31.0)]
+    text = {"samples": 8, "systems": [*rows, row("fusion:gate", 400, 33.0)], "data": "c" * 64}
+    found = sources(folder, text=text, bits=BITS, speed=SPEED)
+    plane = against_round_trips(found)
+    assert isinstance(plane, Plane) and plane.x_label == "round trips a text"
+    assert {point.name: (point.x.value, point.y.value) for point in plane.points} == {
+        "device": (0.0, 30.0),
+        "sketch": (1.5, 31.0),
+        "fusion:gate": (50.0, 33.0),
+    }
+    (table, *_) = systems_tables(list(enumerate(found, start=1)))
+    # Counts of a row that has measures are no measures.
+    assert table.columns[-1] == "chrF, 8 texts"
+    # A system without a single measure has no row.
+    assert [row[-1].text for row in table.rows][:2] == [
+        "30.00 (no interval)",
+        "31.00 (no interval)",
+    ]
+
+
 def test_lines_of_speed_go_by_round_trip_time(folder: Path) -> None:
     lines = speed_lines(sources(folder, speed=SPEED))
     assert isinstance(lines, Lines)
