@@ -9,6 +9,7 @@ from cogenesis.cli.evaluate_human import human
 from cogenesis.cli.evaluate_leaks import leaks
 from cogenesis.cli.evaluate_report import report
 from cogenesis.cli.evaluate_speed import speed
+from cogenesis.cli.evaluate_text import text
 
 evaluate_app = typer.Typer(
     no_args_is_help=True,
@@ -19,3 +20,4 @@ evaluate_app.command("human")(human)
 evaluate_app.command("leaks")(leaks)
 evaluate_app.command("report")(report)
 evaluate_app.command("speed")(speed)
+evaluate_app.command("text")(text)

@@ -1,0 +1,385 @@
+"""The texts that `evaluate text` and `evaluate judge` look at: from a file, or written now."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from cogenesis.cli.evaluate_progress import progress
+from cogenesis.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cogenesis.context.reader import Sample
+    from cogenesis.evaluation.generation import WrittenText
+    from cogenesis.evaluation.generation_run import (
+        GenerationSettings,
+        ModelNames,
+        Models,
+        Wanted,
+    )
+    from cogenesis.evaluation.systems import TextSystem
+    from cogenesis.models.protocol import CloudModel
+    from cogenesis.privacy.egress import Egress
+    from cogenesis.privacy.published import PublishedData
+
+WRITING: Final = "Writing the texts"
+"""Panel of the options that say how texts are written."""
+
+LEDGER: Final = "evaluation-ledger.sqlite"
+"""Where requests to the demo cloud are recorded, in the CoGenesis folder: they stay here."""
+
+# Written out once more, so that --help loads no model code.
+CloudKind = Literal[
+    "auto",
+    "llama-server",
+    "vllm",
+    "sglang",
+    "openai-chat",
+    "openai-completion",
+    "openai-echo",
+    "openai-echo-last",
+]
+
+DataOption = Annotated[
+    Path, typer.Option("--data", help="People, their tasks and their texts, in the published form.")
+]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only the first samples of the file.")
+]
+SystemOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--system",
+        help="A system (repeatable): cloud, device, device:zero-shot, sketch, fusion:RULE, "
+        "fusion:RULE@WEIGHT, fusion:gate; on published data also cloud:instruction and "
+        "cloud:context. Default: cloud, device, sketch, fusion:mixture.",
+    ),
+]
+UnsafeOption = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-send-context",
+        help="Let a cloud model see profiles and texts as they are. For published or made-up "
+        "data only.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        envvar="COGENESIS_DEVICE",
+        help="Device model, as “write --device” takes it.",
+        rich_help_panel=WRITING,
+    ),
+]
+ZeroShotOption = Annotated[
+    str | None,
+    typer.Option(
+        "--zero-shot-device",
+        help="The device model before tuning, for device:zero-shot.",
+        rich_help_panel=WRITING,
+    ),
+]
+CloudOption = Annotated[
+    str,
+    typer.Option(
+        "--cloud",
+        help="A model to serve on this machine as the cloud, as `models get` takes it.",
+        rich_help_panel=WRITING,
+    ),
+]
+CloudUrlOption = Annotated[
+    str | None,
+    typer.Option("--cloud-url", help="A real cloud instead of --cloud.", rich_help_panel=WRITING),
+]
+CloudModelOption = Annotated[
+    str | None,
+    typer.Option("--cloud-model", help="The model's name on that server.", rich_help_panel=WRITING),
+]
+CloudKindOption = Annotated[
+    CloudKind,
+    typer.Option("--cloud-kind", help="The server's kind; auto asks it.", rich_help_panel=WRITING),
+]
+CloudKeyOption = Annotated[
+    str,
+    typer.Option(
+        "--cloud-key-env",
+        help="Environment variable that holds the API key.",
+        rich_help_panel=WRITING,
+    ),
+]
+GateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--gate", help="A gate of “train gate”, for fusion:gate.", rich_help_panel=WRITING
+    ),
+]
+MaxTokensOption = Annotated[
+    int,
+    typer.Option("--max-tokens", min=1, help="Length of a text at most.", rich_help_panel=WRITING),
+]
+WindowOption = Annotated[
+    int,
+    typer.Option(
+        "--window", min=256, help="Device model's window in tokens.", rich_help_panel=WRITING
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Same seed, same text.", rich_help_panel=WRITING)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TextOptions:
+    """What the options above say."""
+
+    data: Path
+    limit: int | None
+    systems: tuple[str, ...]
+    texts: Path | None
+    unsafe: bool
+    device: str
+    zero_shot: str | None
+    cloud: str
+    cloud_url: str | None
+    cloud_model: str | None
+    cloud_kind: CloudKind
+    cloud_key_env: str
+    gate: Path | None
+    max_tokens: int
+    window: int
+    seed: int
+    quiet: bool = False
+
+    def about(self) -> dict[str, Any]:
+        """The settings, as the report tells them; no address and no path."""
+        return {
+            "device": self.device,
+            "zero_shot_device": self.zero_shot,
+            "cloud": self.cloud if self.cloud_url is None else self.cloud_model,
+            "gate": None if self.gate is None else self.gate.name,
+            "max_tokens": self.max_tokens,
+            "window": self.window,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What is looked at.
+
+    Attributes:
+        samples: with their numbers in the file.
+        people: all usable samples of the file.
+        written: the texts, by system and sample.
+        place: the file that holds them.
+        digest: SHA-256 of the data.
+        skipped: samples that cannot be used.
+        published: the proof, where the user gave the flag.
+    """
+
+    samples: list[tuple[int, Sample]]
+    people: list[Sample]
+    written: dict[str, dict[int, WrittenText]]
+    place: Path
+    digest: str
+    skipped: list[dict[str, Any]]
+    published: PublishedData | None
+
+
+def find_texts(options: TextOptions, stack: ExitStack) -> Texts:
+    """Read the file of texts and write what it lacks, with progress.
+
+    Raises:
+        InputError: an option or a file cannot be used.
+        ModelError, PrivacyError: as the assistant's.
+    """
+    from cogenesis.evaluation.generation import chosen_texts, default_place, file_digest, open_texts
+    from cogenesis.evaluation.generation_run import GenerationSettings, is_final, wanted_texts
+
+    samples, people, skipped = read_people(options.data, options.limit)
+    systems = _systems(options)
+    proof = _proof(options, systems)
+    place = options.texts or default_place(options.data)
+    names = _names(options, systems)
+    settings = GenerationSettings(options.max_tokens, options.seed)
+    wanted = wanted_texts(samples, systems, names, settings)
+    with open_texts(place, options.data) as file:
+        lacking = [each for each in wanted if not is_final(file.done.get(each.key))]
+        if lacking:
+            with ExitStack() as models:
+                opened = _models(options, lacking, proof, models)
+                for text in _written(lacking, opened, names, settings):
+                    file.add(text)
+                    file.done[text.key] = text
+        found = [file.done[each.key] for each in wanted]
+    written = chosen_texts(
+        found, [each.name for each in systems], [number for number, _ in samples]
+    )
+    return Texts(samples, people, written, place, file_digest(options.data), skipped, proof)
+
+
+def read_people(
+    data: Path, limit: int | None
+) -> tuple[list[tuple[int, Sample]], list[Sample], list[dict[str, Any]]]:
+    """The first samples with their numbers, all samples, and those that cannot be used."""
+    from cogenesis.context.reader import read_samples
+
+    bad: dict[int, str] = {}
+    good = read_samples(data, on_bad=lambda number, why: bad.update({number: why}))
+    numbers = [n for n in range(1, len(good) + len(bad) + 1) if n not in bad]
+    last = limit if limit is not None else len(good) + len(bad)
+    samples = [(n, each) for n, each in zip(numbers, good, strict=True) if n <= last]
+    if not samples:
+        raise InputError("no sample of --data can be used: give another file")
+    skipped = [{"sample": n, "reason": why} for n, why in bad.items() if n <= last]
+    for each in skipped:
+        typer.echo(f"warning: sample {each['sample']} is left out: {each['reason']}", err=True)
+    return samples, good, skipped
+
+
+def open_published(data: Path, *, unsafe: bool) -> PublishedData:
+    """The proof that this data may be sent as it is: the only place where one is made.
+
+    Raises:
+        InputError: the flag is missing, or the file is not marked.
+    """
+    from cogenesis.privacy.published import PublishedData
+
+    return PublishedData(data, unsafe_send_context=unsafe)
+
+
+def cloud_of(
+    stack: ExitStack,
+    model: str,
+    url: str | None,
+    name: str | None,
+    kind: CloudKind,
+    key_env: str,
+    *,
+    quiet: bool,
+) -> tuple[CloudModel, Egress]:
+    """A cloud behind the egress: a real one, or a model served on this machine."""
+    from cogenesis.cli.connect import connect
+    from cogenesis.cli.models import fetch_model
+    from cogenesis.cloud_server import DemoCloud
+    from cogenesis.home import home
+
+    if url is not None:
+        return connect(stack, url, name, kind, key_env, None)
+    # One thread: the device model has a core of its own.
+    server = stack.enter_context(DemoCloud(fetch_model(model, quiet=quiet), threads=1))
+    return connect(stack, server.url, server.model, "auto", "", home() / LEDGER)
+
+
+def model_id(model: str, *, quiet: bool) -> dict[str, Any]:
+    """What tells a model on this device from every other one: its file's hash, or its address."""
+    from cogenesis.cli.models import fetch_model
+    from cogenesis.models.fetch import sha256_of
+    from cogenesis.models.receipts import read_receipt
+
+    if model.startswith(("http://", "https://")):
+        return {"name": "a server on this device", "url": model}
+    path = fetch_model(model, quiet=quiet)
+    receipt, found = read_receipt(path), path.stat()
+    if receipt and (receipt.size, receipt.mtime_ns) == (found.st_size, found.st_mtime_ns):
+        return {"name": path.stem, "sha256": receipt.sha256}
+    return {"name": path.stem, "sha256": sha256_of(path)}
+
+
+def _systems(options: TextOptions) -> list[TextSystem]:
+    from cogenesis.evaluation.systems import UPPER_BOUND, text_systems
+
+    gate = None
+    if options.gate is not None:
+        from cogenesis.fusion.gate_file import load_gate
+
+        gate = load_gate(options.gate)
+    systems = text_systems(options.systems, gate)
+    if any(each.zero_shot for each in systems) and options.zero_shot is None:
+        raise InputError(
+            "device:zero-shot is the device model before tuning: name it with --zero-shot-device"
+        )
+    if any(each.sends_context for each in systems) and not options.unsafe:
+        raise InputError(
+            f"{UPPER_BOUND} and cloud:instruction send what is private to the cloud model. Add "
+            "--unsafe-send-context, and only for published or made-up data."
+        )
+    return systems
+
+
+def _proof(options: TextOptions, systems: Sequence[TextSystem]) -> PublishedData | None:
+    return open_published(options.data, unsafe=True) if options.unsafe else None
+
+
+def _names(options: TextOptions, systems: Sequence[TextSystem]) -> ModelNames:
+    """The models' identities, of those that are needed."""
+    from cogenesis.evaluation.generation_run import ModelNames
+
+    def device(name: str | None, *, zero_shot: bool) -> dict[str, Any]:
+        needed = any(each.uses_device and each.zero_shot is zero_shot for each in systems)
+        if not needed or name is None:
+            return {}
+        return {**model_id(name, quiet=options.quiet), "window": options.window}
+
+    cloud: dict[str, Any] = {}
+    if any(each.uses_cloud for each in systems):
+        if options.cloud_url is None:
+            cloud = model_id(options.cloud, quiet=options.quiet)
+        else:
+            cloud = {"name": options.cloud_model or options.cloud_url, "url": options.cloud_url}
+    return ModelNames(
+        device(options.device, zero_shot=False), device(options.zero_shot, zero_shot=True), cloud
+    )
+
+
+def _models(
+    options: TextOptions, lacking: Sequence[Wanted], proof: PublishedData | None, stack: ExitStack
+) -> Models:
+    """The models that the lacking texts need."""
+    from cogenesis.cli.connect import open_device
+    from cogenesis.evaluation.generation_run import Models
+    from cogenesis.models.protocol import DeviceModel
+
+    def device(name: str) -> DeviceModel:
+        threads = None if options.cloud_url is not None else 1
+        return open_device(stack, name, window=options.window, threads=threads, quiet=options.quiet)
+
+    cloud, egress = None, None
+    if any(each.system.uses_cloud for each in lacking):
+        cloud, egress = cloud_of(
+            stack,
+            options.cloud,
+            options.cloud_url,
+            options.cloud_model,
+            options.cloud_kind,
+            options.cloud_key_env,
+            quiet=options.quiet,
+        )
+    return Models(
+        device=lambda: device(options.device),
+        zero_shot=lambda: device(options.zero_shot or options.device),
+        cloud=cloud,
+        traffic=None if egress is None else lambda: egress.traffic,
+        published=proof,
+    )
+
+
+def _written(
+    lacking: Sequence[Wanted], models: Models, names: ModelNames, settings: GenerationSettings
+) -> Iterator[WrittenText]:
+    from cogenesis.evaluation.generation_run import Generation
+
+    with progress() as bar:
+        step = bar.add_task("texts", total=len(lacking))
+        for text in Generation(models, names, settings).write(lacking):
+            yield text
+            bar.advance(step)
+            bar.refresh()

@@ -1,0 +1,181 @@
+"""From single texts to the figures of `evaluate text`: means, ranges, paired differences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from cogenesis.context.reader import Sample
+from cogenesis.errors import InputError
+from cogenesis.evaluation.generation import WrittenText
+from cogenesis.evaluation.text_intervals import FEW, Draws
+from cogenesis.evaluation.text_measures import FORM, NEARNESS, form, nearness
+from cogenesis.evaluation.text_profile import PROFILE, Profiles
+from cogenesis.evaluation.text_style import STYLE, Style, history_of
+
+MEASURES: Final = (*NEARNESS, *FORM, *PROFILE, *STYLE)
+REFERENCE: Final = "reference"
+"""Stands among the systems: what the measures give for the texts that the authors wrote."""
+
+_OTHERS: Final = 10
+"""Other people with whose history a reference is compared, to see what style measures tell."""
+
+Values = dict[str, float | None]
+
+
+def measured(
+    samples: Sequence[tuple[int, Sample]],
+    people: Sequence[Sample],
+    texts: Mapping[str, Mapping[int, WrittenText]],
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, dict[int, Values]]:
+    """Every measure of every text, by system and sample.
+
+    Args:
+        samples: those that are measured, with their numbers.
+        people: all samples of the file: from them it is learnt what style and names tell.
+        texts: by system and sample; those without a text are left out.
+        tick: called after each sample.
+
+    Raises:
+        MissingExtraError: a library is not installed.
+    """
+    profiles = Profiles(people)
+    style = Style([history_of(each.context) for each in people])
+    found: dict[str, dict[int, Values]] = {name: {} for name in (REFERENCE, *texts)}
+    for number, sample in samples:
+        profile = profiles.of(sample)
+        history = history_of(sample.context)
+        said = {name: by.get(number) for name, by in texts.items()}
+        written = {name: each.text for name, each in said.items() if each and each.text is not None}
+        for name, text in {REFERENCE: sample.reference, **written}.items():
+            values = form(text, sample.reference) | profile.measure(text).values()
+            values |= style.distances(text, history)
+            # The reference is near itself: that is no figure.
+            values |= dict.fromkeys(NEARNESS) if name == REFERENCE else {}
+            if name != REFERENCE:
+                values |= nearness(text, sample.reference)
+            found[name][number] = values
+        tick()
+    return found
+
+
+def text_report(
+    numbers: Sequence[int],
+    values: Mapping[str, Mapping[int, Values]],
+    texts: Mapping[str, Mapping[int, WrittenText]],
+    baseline: str,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The figures of `evaluate text --json`, without settings.
+
+    Raises:
+        InputError: there is no sample, or the baseline has no text.
+    """
+    if not numbers:
+        raise InputError("no sample could be measured: give other --data")
+    if not values.get(baseline):
+        raise InputError(f"there is no text of the baseline {baseline!r}: name it with --baseline")
+    draws = Draws(len(numbers), seed)
+    rows = [
+        _row(name, numbers, values[name], values[baseline], draws)
+        | {"is_baseline": name == baseline}
+        | _how_written(texts.get(name, {}), numbers)
+        for name in values
+    ]
+    return {"samples": len(numbers), "baseline": baseline, "systems": rows}
+
+
+def _row(
+    name: str,
+    numbers: Sequence[int],
+    values: Mapping[int, Values],
+    base: Mapping[int, Values],
+    draws: Draws,
+) -> dict[str, Any]:
+    def column(found: Mapping[int, Values], measure: str) -> list[float | None]:
+        return [found.get(number, {}).get(measure) for number in numbers]
+
+    told, over = {}, {}
+    for measure in MEASURES:
+        own, other = column(values, measure), column(base, measure)
+        told[measure] = draws.mean(own).to_json()
+        if values is not base:
+            over[measure] = draws.difference(own, other).to_json()
+    return {"name": name, "texts": len(values), "measures": told, "over_baseline": over}
+
+
+def _how_written(texts: Mapping[int, WrittenText], numbers: Iterable[int]) -> dict[str, Any]:
+    """What happened while they were written."""
+    found = [texts[number] for number in numbers if number in texts]
+    degraded = Counter(each.degraded for each in found if each.degraded is not None)
+    return {
+        "without_text": sum(each.text is None for each in found),
+        "degraded": dict(degraded.most_common()),
+        "at_most_tokens": sorted({each.max_tokens for each in found}),
+        "bytes_sent": sum(each.bytes for each in found),
+        "round_trips": sum(each.round_trips for each in found),
+    }
+
+
+def style_control(
+    samples: Sequence[tuple[int, Sample]], people: Sequence[Sample], seed: int = 0
+) -> dict[str, Any]:
+    """How much nearer the references are to their own authors' history than to others'.
+
+    For each style measure the mean distance to own history, to those of up to 10 other people,
+    and the paired difference. If that range holds 0, the measure tells nobody apart here.
+    """
+    style = Style([history_of(each.context) for each in people])
+    draws = Draws(len(samples), seed)
+    own: dict[str, list[float | None]] = {name: [] for name in STYLE}
+    others: dict[str, list[float | None]] = {name: [] for name in STYLE}
+    for number, sample in samples:
+        for name, value in style.distances(sample.reference, history_of(sample.context)).items():
+            own[name].append(value)
+        crowd = [each for each in people if each.context != sample.context]
+        start = number % max(1, len(crowd))
+        chosen = [*crowd[start:], *crowd[:start]][:_OTHERS]
+        far = [style.distances(sample.reference, history_of(each.context)) for each in chosen]
+        for name in STYLE:
+            known = [value for each in far if (value := each[name]) is not None]
+            others[name].append(sum(known) / len(known) if known else None)
+    return {
+        name: {
+            "own": draws.mean(own[name]).to_json(),
+            "others": draws.mean(others[name]).to_json(),
+            "own_minus_others": draws.difference(own[name], others[name]).to_json(),
+        }
+        for name in STYLE
+    }
+
+
+def notes(told: Mapping[str, Any]) -> list[str]:
+    """What one needs to know to read the figures."""
+    found = [
+        (
+            "ROUGE and chrF in percent, nearness to the author's own text. Range: 95 in 100 "
+            "bootstrap draws over the samples; differences are of pairs, over the baseline "
+            f"{told['baseline']}."
+        ),
+        (
+            "Coverage: share of the profile's facts in the author's text that the instruction does "
+            "not state and the system's text uses. Contradictions: per text, in a few fixed "
+            "wordings only. The row “reference” holds the authors' own texts: contradictions "
+            "there are the error of the measure."
+        ),
+    ]
+    if told["samples"] < FEW:
+        found.append(
+            f"Only {told['samples']} samples: the ranges are too narrow, and nothing follows from "
+            f"them. Take {FEW} or more."
+        )
+    for name, control in told.get("style_control", {}).items():
+        apart = control["own_minus_others"]
+        if apart["high"] is None or apart["high"] >= 0.0:
+            found.append(
+                f"{name} cannot tell the authors' own texts from those of others here: it says "
+                "nothing about the systems."
+            )
+    return found
