@@ -142,7 +142,11 @@ def test_a_program_killed_while_it_encrypts_loses_no_record(tmp_path: Path, what
     shutil.copytree(original, whole)
     _, seconds = run(whole / "ledger.sqlite", what, None)
     chance, interrupted, halfway = random.Random(11), 0, 0
-    for _ in range(kills):
+    for tried in range(8 * kills):
+        # The kills must have hit the work, not only the start or the end of it: on a machine
+        # that is busy now and then, the time that the work takes is known badly.
+        if tried >= kills and interrupted > kills // 4 and halfway:
+            break
         copy = tmp_path / "copy"
         shutil.copytree(original, copy)
         ended, _ = run(copy / "ledger.sqlite", what, chance.uniform(0, 1.2 * seconds))
@@ -155,7 +159,6 @@ def test_a_program_killed_while_it_encrypts_loses_no_record(tmp_path: Path, what
         assert entries == [request(number, 300_000) for number in range(rows // 2)]
         assert not any(b"Outline for" in file.read_bytes() for file in copy.iterdir())
         shutil.rmtree(copy)
-    # The kills must have hit the work, not only the start or the end of it.
     assert interrupted > kills // 4
     assert halfway > 0
 

@@ -29,6 +29,7 @@ KEYS = re.compile(
 KEY_HOLDERS = {
     "privacy/released_body.py": "notes in the ledger what was sent on purpose",
     "evaluation/systems_cloud.py": "the upper bound: a cloud model that sees the context",
+    "evaluation/generation_run.py": "hands the proof on to the upper bound",
     "evaluation/judge_prompts.py": "the judge sees the profile",
     "evaluation/judge.py": "holds the proof for the prompts",
     "cli/evaluate_texts.py": "opens the file where the user gave the flag",
