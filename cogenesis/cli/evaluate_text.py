@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -143,10 +142,14 @@ def text(
     )
     names = options.systems
     chosen = baseline or (_BASELINE if _BASELINE in names else names[0])
-    with ExitStack() as stack:
-        found = find_texts(options, stack)
+    found = find_texts(options)
     told = _report(found, chosen)
-    told |= {"skipped": found.skipped, "settings": options.about(), **when_and_where()}
+    told |= {
+        "evaluation": "text",
+        "skipped": found.skipped,
+        "settings": options.about(),
+        **when_and_where(),
+    }
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
