@@ -131,12 +131,12 @@ def _systems(work: Mapping[str, str], found: Numbered, *, side: bool) -> Table:
     for system in sorted(cells, key=system_key):
         row = [Cell(system)]
         for column in columns:
-            figure = cells[system].get(column)
-            row.append(Cell(written(figure), () if figure is None else (column[0],)))
+            known = cells[system].get(column)
+            row.append(Cell(written(known), () if known is None else (column[0],)))
         rows.append(tuple(row))
     told = ", ".join(f"{name} {value}" for name, value in work.items()) or "nothing more is told"
-    kind = "further measures" if side else "measures"
-    return Table(f"Systems by {kind}; {told}", ("System", *columns.values()), tuple(rows))
+    shown_here = "further measures" if side else "measures"
+    return Table(f"Systems by {shown_here}; {told}", ("System", *columns.values()), tuple(rows))
 
 
 _LEAK_COLUMNS: Final = (
