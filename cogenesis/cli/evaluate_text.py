@@ -183,7 +183,8 @@ def _show(told: dict[str, Any], place: Path) -> None:
         for reason, count in row.get("degraded", {}).items():
             line = f"{row['name']}: the cloud's part is missing in {count} texts: {reason}."
             console.print(line, style="yellow", highlight=False)
-    for note in told["notes"]:
+    said = "Cyan: above the baseline, magenta: below it, where the paired range leaves out 0."
+    for note in (said, *told["notes"]):
         console.print(note, style="dim", highlight=False)
     console.print(f"The texts are in {place}", style="dim", highlight=False, soft_wrap=True)
 
@@ -192,6 +193,8 @@ def table(told: dict[str, Any], title: str, columns: dict[str, tuple[str, str]])
     """One group of measures: the mean over its range, and how sure the difference is."""
     from rich import box
     from rich.table import Table
+
+    from cogenesis.evaluation.text_intervals import FEW
 
     things = "sample" if told["samples"] == 1 else "samples"
     shown = Table(
@@ -204,19 +207,22 @@ def table(told: dict[str, Any], title: str, columns: dict[str, tuple[str, str]])
     for name, _ in columns.values():
         shown.add_column(name, justify="right", no_wrap=True)
     for row in told["systems"]:
-        cells = [_cell(row, measure, form) for measure, (_, form) in columns.items()]
+        cells = [
+            _cell(row, measure, form, sure=told["samples"] >= FEW)
+            for measure, (_, form) in columns.items()
+        ]
         if any(cells):
             shown.add_row(row["name"], *cells)
     return shown
 
 
-def _cell(row: dict[str, Any], measure: str, form: str) -> str:
+def _cell(row: dict[str, Any], measure: str, form: str, *, sure: bool) -> str:
     found = row["measures"][measure]
     if found["value"] is None:
         return ""
     mean = f"{found['value']:{form}}"
     over = row["over_baseline"].get(measure)
-    if over and over["low"] is not None and (over["low"] > 0 or over["high"] < 0):
+    if sure and over and over["low"] is not None and (over["low"] > 0 or over["high"] < 0):
         colour = "cyan" if over["value"] > 0 else "magenta"
-        mean = f"[{colour}]{mean}[/{colour}]"  # surely above or below the baseline
+        mean = f"[{colour}]{mean}[/{colour}]"
     return f"{mean}\n[dim]{found['low']:{form}}–{found['high']:{form}}[/dim]"
