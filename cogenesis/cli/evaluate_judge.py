@@ -39,7 +39,7 @@ from cogenesis.cli.evaluate_texts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
@@ -130,8 +130,7 @@ def judge(
       cogenesis evaluate judge --data validation.json --texts texts.jsonl --unsafe-send-context
       --judge-url https://api.example.com/v1 --judge-model NAME --judge-billions 70 --parallel 8
     """
-    from cogenesis.evaluation.judge import JudgeSettings, size_in_name
-    from cogenesis.evaluation.judge_report import judge_report, notes
+    from cogenesis.evaluation.judge import JudgeSettings
     from cogenesis.evaluation.systems import DEFAULT
 
     open_published(data, unsafe=unsafe_send_context)  # before any model is loaded
@@ -156,22 +155,13 @@ def judge(
         seed=seed,
         quiet=as_json,
     )
-    asked = _Judging(
-        JudgeSettings(runs, pairs, seed),
-        {"model": judge, "url": judge_url, "name": judge_model},
-        judge_kind,
-        judge_key_env,
-        quiet=as_json,
-    )
+    named = {"model": judge, "url": judge_url, "name": judge_model}
+    settings = JudgeSettings(runs, pairs, seed)
+    asked = _Judging(settings, named, judge_kind, judge_key_env, quiet=as_json)
     found = find_texts(options)
     answers = asked.answers(found, data, chosen, save, parallel, with_reference=with_reference)
-    numbers = [number for number, _ in found.samples]
-    told = judge_report(numbers, asked.systems, answers, chosen)
-    billions = judge_billions if judge_billions is not None else size_in_name(asked.name)
-    told |= {"judge": {"model": asked.name, "billions": billions}, "data": found.digest}
-    told |= {"notes": notes(told, billions), "skipped": found.skipped}
-    settings = options.about() | {"runs": runs, "pairs": pairs, "judge": asked.name}
-    told |= {"settings": settings, **when_and_where()}
+    told = _report(asked, found, answers, chosen, judge_billions)
+    told |= {"settings": options.about() | asked.about(), **when_and_where()}
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
@@ -205,6 +195,10 @@ class _Judging:
         """The judge's name."""
         return str(self._id["name"])
 
+    def about(self) -> dict[str, Any]:
+        """The settings, as the report tells them."""
+        return {"runs": self._settings.runs, "pairs": self._settings.pairs, "judge": self.name}
+
     def answers(
         self,
         found: Texts,
@@ -227,6 +221,7 @@ class _Judging:
         if with_reference:
             texts[REFERENCE] = {number: sample.reference for number, sample in found.samples}
         self.systems = list(texts)
+        # Always there, because the command wants the flag; without it this is the refusal.
         proof = found.published or open_published(data, unsafe=False)
         asked = questions(proof, texts, found.digest, baseline, self._id, self._settings)
         place = save or found.place.with_name(f"answers-{found.digest[:16]}.jsonl")
@@ -238,7 +233,7 @@ class _Judging:
                 file.done[answer.key] = answer
             return answered(asked, file.done)
 
-    def _asked(self, lacking: Sequence[Question], parallel: int) -> Any:
+    def _asked(self, lacking: Sequence[Question], parallel: int) -> Iterator[Answer]:
         from cogenesis.evaluation.judge import Judge
 
         size = sum(sum(len(part) for part in _chat(each)) for each in lacking)
@@ -263,6 +258,22 @@ class _Judging:
                 yield answer
                 bar.advance(step)
                 bar.refresh()
+
+
+def _report(
+    asked: _Judging,
+    found: Texts,
+    answers: Sequence[Answer],
+    baseline: str,
+    billions: float | None,
+) -> dict[str, Any]:
+    from cogenesis.evaluation.judge import size_in_name
+    from cogenesis.evaluation.judge_report import judge_report, notes
+
+    told = judge_report([number for number, _ in found.samples], asked.systems, answers, baseline)
+    size = billions if billions is not None else size_in_name(asked.name)
+    told |= {"judge": {"model": asked.name, "billions": size}, "data": found.digest}
+    return told | {"notes": notes(told, size), "skipped": found.skipped}
 
 
 def _chat(question: Question) -> list[str]:
