@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from cogenesis.evaluation.judge import Answer, JudgeSettings, Question
 
 _KEY_ENV: Final = "COGENESIS_JUDGE_KEY"
-_BASELINE: Final = "device"
 _COLUMNS: Final = {
     "overall_with": "Overall\n(with profile)",
     "personal": "Personal",
@@ -134,12 +133,10 @@ def judge(
     from cogenesis.evaluation.systems import DEFAULT
 
     open_published(data, unsafe=unsafe_send_context)  # before any model is loaded
-    names = tuple(system or DEFAULT)
-    chosen = baseline or (_BASELINE if _BASELINE in names else names[0])
     options = TextOptions(
         data=data,
         limit=limit,
-        systems=names,
+        systems=tuple(system or DEFAULT),
         texts=texts,
         unsafe=unsafe_send_context,
         device=device,
@@ -159,6 +156,7 @@ def judge(
     settings = JudgeSettings(runs, pairs, seed)
     asked = _Judging(settings, named, judge_kind, judge_key_env, quiet=as_json)
     found = find_texts(options)
+    chosen = options.baseline(baseline)
     answers = asked.answers(found, data, chosen, save, parallel, with_reference=with_reference)
     told = _report(asked, found, answers, chosen, judge_billions)
     told |= {"settings": options.about() | asked.about(), **when_and_where()}

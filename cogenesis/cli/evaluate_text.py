@@ -35,8 +35,6 @@ from cogenesis.cli.evaluate_texts import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-_BASELINE: Final = "device"
-
 # Measure -> its column, and the format of a value.
 _TABLES: Final[tuple[tuple[str, dict[str, tuple[str, str]]], ...]] = (
     (
@@ -140,16 +138,9 @@ def text(
         seed=seed,
         quiet=as_json,
     )
-    names = options.systems
-    chosen = baseline or (_BASELINE if _BASELINE in names else names[0])
     found = find_texts(options)
-    told = _report(found, chosen)
-    told |= {
-        "evaluation": "text",
-        "skipped": found.skipped,
-        "settings": options.about(),
-        **when_and_where(),
-    }
+    told = _report(found, options.baseline(baseline))
+    told |= {"settings": options.about(), **when_and_where()}
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
@@ -170,7 +161,7 @@ def _report(found: Texts, baseline: str) -> dict[str, Any]:
     numbers = [number for number, _ in found.samples]
     told = text_report(numbers, values, found.written, baseline)
     told |= {"style_control": style_control(found.samples, found.people), "data": found.digest}
-    return told | {"notes": notes(told)}
+    return told | {"evaluation": "text", "notes": notes(told), "skipped": found.skipped}
 
 
 def _show(told: dict[str, Any], place: Path) -> None:

@@ -158,6 +158,10 @@ class TextOptions:
     seed: int
     quiet: bool = False
 
+    def baseline(self, chosen: str | None) -> str:
+        """What the other systems are compared with: the device, unless it is not there."""
+        return chosen or ("device" if "device" in self.systems else self.systems[0])
+
     def about(self) -> dict[str, Any]:
         """The settings, as the report tells them; no address and no path."""
         return {
