@@ -30,7 +30,6 @@ from cogenesis.privacy.words import (
     content,
     english_share,
     ordinary,
-    public_names,
     zipf,
 )
 
@@ -239,8 +238,13 @@ def _beginning(part: str, room: int) -> str:
 
 
 def _common(key: str) -> bool:
-    known = ordinary(key) or key in public_names()
-    return known and key.isalpha() and len(key) > 2 and content(key) and zipf(key) >= TOPIC_FROM
+    return (
+        ordinary(key)
+        and key.isalpha()
+        and len(key) > 2
+        and content(key)
+        and zipf(key) >= TOPIC_FROM
+    )
 
 
 def _noun(text: str, at: int) -> str:
