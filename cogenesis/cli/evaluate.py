@@ -6,6 +6,7 @@ import typer
 
 from cogenesis.cli.evaluate_bits import bits
 from cogenesis.cli.evaluate_human import human
+from cogenesis.cli.evaluate_judge import judge
 from cogenesis.cli.evaluate_leaks import leaks
 from cogenesis.cli.evaluate_report import report
 from cogenesis.cli.evaluate_speed import speed
@@ -17,6 +18,7 @@ evaluate_app = typer.Typer(
 )
 evaluate_app.command("bits")(bits)
 evaluate_app.command("human")(human)
+evaluate_app.command("judge")(judge)
 evaluate_app.command("leaks")(leaks)
 evaluate_app.command("report")(report)
 evaluate_app.command("speed")(speed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -35,8 +34,6 @@ from cogenesis.cli.evaluate_texts import (
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_BASELINE: Final = "device"
 
 # Measure -> its column, and the format of a value.
 _TABLES: Final[tuple[tuple[str, dict[str, tuple[str, str]]], ...]] = (
@@ -141,12 +138,9 @@ def text(
         seed=seed,
         quiet=as_json,
     )
-    names = options.systems
-    chosen = baseline or (_BASELINE if _BASELINE in names else names[0])
-    with ExitStack() as stack:
-        found = find_texts(options, stack)
-    told = _report(found, chosen)
-    told |= {"skipped": found.skipped, "settings": options.about(), **when_and_where()}
+    found = find_texts(options)
+    told = _report(found, options.baseline(baseline))
+    told |= {"settings": options.about(), **when_and_where()}
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
@@ -167,7 +161,7 @@ def _report(found: Texts, baseline: str) -> dict[str, Any]:
     numbers = [number for number, _ in found.samples]
     told = text_report(numbers, values, found.written, baseline)
     told |= {"style_control": style_control(found.samples, found.people), "data": found.digest}
-    return told | {"notes": notes(told)}
+    return told | {"evaluation": "text", "notes": notes(told), "skipped": found.skipped}
 
 
 def _show(told: dict[str, Any], place: Path) -> None:
@@ -180,7 +174,8 @@ def _show(told: dict[str, Any], place: Path) -> None:
         for reason, count in row.get("degraded", {}).items():
             line = f"{row['name']}: the cloud's part is missing in {count} texts: {reason}."
             console.print(line, style="yellow", highlight=False)
-    for note in told["notes"]:
+    said = "Cyan: above the baseline, magenta: below it, where the paired range leaves out 0."
+    for note in (said, *told["notes"]):
         console.print(note, style="dim", highlight=False)
     console.print(f"The texts are in {place}", style="dim", highlight=False, soft_wrap=True)
 
@@ -189,6 +184,8 @@ def table(told: dict[str, Any], title: str, columns: dict[str, tuple[str, str]])
     """One group of measures: the mean over its range, and how sure the difference is."""
     from rich import box
     from rich.table import Table
+
+    from cogenesis.evaluation.text_intervals import FEW
 
     things = "sample" if told["samples"] == 1 else "samples"
     shown = Table(
@@ -201,19 +198,22 @@ def table(told: dict[str, Any], title: str, columns: dict[str, tuple[str, str]])
     for name, _ in columns.values():
         shown.add_column(name, justify="right", no_wrap=True)
     for row in told["systems"]:
-        cells = [_cell(row, measure, form) for measure, (_, form) in columns.items()]
+        cells = [
+            _cell(row, measure, form, sure=told["samples"] >= FEW)
+            for measure, (_, form) in columns.items()
+        ]
         if any(cells):
             shown.add_row(row["name"], *cells)
     return shown
 
 
-def _cell(row: dict[str, Any], measure: str, form: str) -> str:
+def _cell(row: dict[str, Any], measure: str, form: str, *, sure: bool) -> str:
     found = row["measures"][measure]
     if found["value"] is None:
         return ""
     mean = f"{found['value']:{form}}"
     over = row["over_baseline"].get(measure)
-    if over and over["low"] is not None and (over["low"] > 0 or over["high"] < 0):
+    if sure and over and over["low"] is not None and (over["low"] > 0 or over["high"] < 0):
         colour = "cyan" if over["value"] > 0 else "magenta"
-        mean = f"[{colour}]{mean}[/{colour}]"  # surely above or below the baseline
+        mean = f"[{colour}]{mean}[/{colour}]"
     return f"{mean}\n[dim]{found['low']:{form}}–{found['high']:{form}}[/dim]"

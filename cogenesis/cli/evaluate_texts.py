@@ -13,7 +13,7 @@ from cogenesis.cli.evaluate_progress import progress
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cogenesis.context.reader import Sample
     from cogenesis.evaluation.generation import WrittenText
@@ -158,6 +158,10 @@ class TextOptions:
     seed: int
     quiet: bool = False
 
+    def baseline(self, chosen: str | None) -> str:
+        """What the other systems are compared with: the device, unless it is not there."""
+        return chosen or ("device" if "device" in self.systems else self.systems[0])
+
     def about(self) -> dict[str, Any]:
         """The settings, as the report tells them; no address and no path."""
         return {
@@ -194,7 +198,7 @@ class Texts:
     published: PublishedData | None
 
 
-def find_texts(options: TextOptions, stack: ExitStack) -> Texts:
+def find_texts(options: TextOptions) -> Texts:
     """Read the file of texts and write what it lacks, with progress.
 
     Raises:
@@ -205,9 +209,11 @@ def find_texts(options: TextOptions, stack: ExitStack) -> Texts:
     from cogenesis.evaluation.generation_run import GenerationSettings, is_final, wanted_texts
 
     samples, people, skipped = read_people(options.data, options.limit)
-    systems = _systems(options)
-    proof = _proof(options, systems)
     place = options.texts or default_place(options.data)
+    proof = open_published(options.data, unsafe=True) if options.unsafe else None
+    with open_texts(place, options.data) as file:
+        theirs = _of_others(options, file.done.values())
+    systems = _systems(options, theirs)
     names = _names(options, systems)
     settings = GenerationSettings(options.max_tokens, options.seed)
     wanted = wanted_texts(samples, systems, names, settings)
@@ -220,9 +226,8 @@ def find_texts(options: TextOptions, stack: ExitStack) -> Texts:
                     file.add(text)
                     file.done[text.key] = text
         found = [file.done[each.key] for each in wanted]
-    written = chosen_texts(
-        found, [each.name for each in systems], [number for number, _ in samples]
-    )
+        found += [each for each in file.done.values() if each.system in theirs]
+    written = chosen_texts(found, options.systems, [number for number, _ in samples])
     return Texts(samples, people, written, place, file_digest(options.data), skipped, proof)
 
 
@@ -294,7 +299,15 @@ def model_id(model: str, *, quiet: bool) -> dict[str, Any]:
     return {"name": path.stem, "sha256": sha256_of(path)}
 
 
-def _systems(options: TextOptions) -> list[TextSystem]:
+def _of_others(options: TextOptions, texts: Iterable[WrittenText]) -> set[str]:
+    """Systems that only the file of texts knows: another program wrote theirs."""
+    from cogenesis.evaluation.systems import is_system
+
+    known = {each.system for each in texts}
+    return {name for name in options.systems if name in known and not is_system(name)}
+
+
+def _systems(options: TextOptions, theirs: set[str]) -> list[TextSystem]:
     from cogenesis.evaluation.systems import UPPER_BOUND, text_systems
 
     gate = None
@@ -302,7 +315,7 @@ def _systems(options: TextOptions) -> list[TextSystem]:
         from cogenesis.fusion.gate_file import load_gate
 
         gate = load_gate(options.gate)
-    systems = text_systems(options.systems, gate)
+    systems = text_systems((name for name in options.systems if name not in theirs), gate)
     if any(each.zero_shot for each in systems) and options.zero_shot is None:
         raise InputError(
             "device:zero-shot is the device model before tuning: name it with --zero-shot-device"
@@ -313,10 +326,6 @@ def _systems(options: TextOptions) -> list[TextSystem]:
             "--unsafe-send-context, and only for published or made-up data."
         )
     return systems
-
-
-def _proof(options: TextOptions, systems: Sequence[TextSystem]) -> PublishedData | None:
-    return open_published(options.data, unsafe=True) if options.unsafe else None
 
 
 def _names(options: TextOptions, systems: Sequence[TextSystem]) -> ModelNames:

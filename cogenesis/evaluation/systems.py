@@ -91,6 +91,15 @@ def text_systems(names: Iterable[str], gate: TrainedGate | None = None) -> list[
     return [_system(name, gate) for name in dict.fromkeys(names)]
 
 
+def is_system(name: str) -> bool:
+    """Whether this is the name of a system that can be made to write."""
+    try:
+        _system(name.replace("fusion:gate", "sketch"), None)
+    except InputError:
+        return False
+    return True
+
+
 def _system(name: str, gate: TrainedGate | None) -> TextSystem:
     if name in _CLOUD:
         return TextSystem(name, "cloud", told=_CLOUD[name])

@@ -30,7 +30,6 @@ from cogenesis.privacy.words import (
     content,
     english_share,
     ordinary,
-    public_names,
     zipf,
 )
 
@@ -68,12 +67,16 @@ _ROLE_WORDS: Final[dict[Role, str]] = {
     "words": "something",
 }
 _ROLE_KEYS: Final = frozenset(w.key for text in _ROLE_WORDS.values() for w in words(text))
+_TELLING_ROLES: Final = frozenset(_ROLE_WORDS.values()) - {"", "something"}
 _EMPTY: Final = re.compile(r"\(\s*\)|\[\s*\]|\s+(?=[.,;!?](?:\s|$))")
 """What a removed number leaves behind."""
 _DETERMINERS: Final = tuple(
     form + " " for word in ("the", "a", "an", "my", "our", "your") for form in (word, word.title())
 )
 """Role words bring their own: "about my divorce" is "about something personal"."""
+
+_NEXT: Final = re.compile(r" ([A-Za-z]+)")
+_ARTICLE: Final = re.compile(r"\ban? $")
 
 _PART: Final = re.compile(
     r"(?<=[.!?。！？])[\"'”’)]*\s+|[\n\r\u2028]+|(?<=[:：])\s*|[{}<>|\"“”]+\s*"
@@ -189,6 +192,12 @@ def content_left(text: str) -> int:
     return len({base(w.key) for w in words(text) if content(w.key) and w.key not in fixed})
 
 
+def roles_left(text: str) -> int:
+    """How many different role words that tell what was there; "something" tells nothing."""
+    shown = f" {' '.join(w.key for w in words(text))} "
+    return sum(f" {role} " in shown for role in _TELLING_ROLES)
+
+
 def not_english() -> GuardRefusedError:
     """The refusal of a text that the word lists cannot read."""
     return GuardRefusedError(
@@ -229,8 +238,25 @@ def _beginning(part: str, room: int) -> str:
 
 
 def _common(key: str) -> bool:
-    known = ordinary(key) or key in public_names()
-    return known and key.isalpha() and len(key) > 2 and content(key) and zipf(key) >= TOPIC_FROM
+    return (
+        ordinary(key)
+        and key.isalpha()
+        and len(key) > 2
+        and content(key)
+        and zipf(key) >= TOPIC_FROM
+    )
+
+
+def _noun(text: str, at: int) -> str:
+    """The content word that follows at once, of which a rare word may be said; else nothing."""
+    following = _NEXT.match(text, at)
+    return following[1] if following and content(following[1].lower()) else ""
+
+
+def _with_article(before: str, following: str) -> str:
+    """What stands before a word, with the form of "a" that fits: "an old" is "a" before "day"."""
+    article = "an" if following[0].lower() in "aeiou" else "a"
+    return _ARTICLE.sub(f"{article} ", before)
 
 
 def _replaced(text: str, found: Iterable[Finding]) -> str:
@@ -239,6 +265,14 @@ def _replaced(text: str, found: Iterable[Finding]) -> str:
     for finding in found:
         before = text[at : finding.start]
         role_word = _ROLE_WORDS[finding.role]
+        if (
+            finding.role == "word"
+            and (parts or before.strip())
+            and (following := _noun(text, finding.end))
+        ):
+            parts.append(_with_article(before, following))  # "autumn rain" is "rain"
+            at = finding.end
+            continue
         for word in _DETERMINERS:
             if before.endswith(" " + word) or before == word:
                 before = before[: -len(word)]

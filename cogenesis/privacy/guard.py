@@ -33,6 +33,7 @@ from cogenesis.privacy.derivation import (
     content_left,
     general_text,
     not_english,
+    roles_left,
     with_roles,
 )
 from cogenesis.privacy.disguises import Disguises
@@ -53,6 +54,11 @@ MAX_GENERAL: Final = 600
 """Characters of a general instruction. A topic is short; a longer text is a pasted passage."""
 
 MIN_CONTENT_WORDS: Final = 3
+"""Content words of a derived instruction, role words that tell something among them."""
+
+MIN_OWN_WORDS: Final = 2
+"""So many of them are the user's own: "Write to someone about something personal" is no topic."""
+
 PASTED_RUN: Final = 8
 """So many content words of the context in a row are a pasted passage, not a topic."""
 
@@ -163,7 +169,7 @@ class Guard:
             if content_left(text):
                 return self._mint(text, "title")
         text = general_text(instruction, self._private, limit=MAX_GENERAL)
-        self._need_content(text, at_least=MIN_CONTENT_WORDS)
+        self._need_content(text)
         self._need_short(text)
         return self._mint(text, "derived")
 
@@ -301,11 +307,13 @@ class Guard:
             )
 
     @staticmethod
-    def _need_content(text: str, *, at_least: int) -> None:
-        if content_left(text) < at_least:
+    def _need_content(text: str) -> None:
+        """Role words that tell something count too: "Invite someone to dinner" is a topic."""
+        own = content_left(text)
+        if own < MIN_OWN_WORDS or own + roles_left(text) < MIN_CONTENT_WORDS:
             raise GuardRefusedError(
-                "too little is left of the instruction once the private words are out: say what "
-                "kind of text it is with --general TEXT"
+                "too little is left of the instruction once the private words are out "
+                f"(“{text}”): say what kind of text it is with --general TEXT"
             )
 
 

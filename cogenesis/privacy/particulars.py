@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from cogenesis.privacy.normal import Word, words
@@ -108,15 +109,35 @@ def _single(text: str, found: Sequence[Word]) -> Iterator[Finding]:
     told = [w for w in found if len(w.key) > 2 and not w.number]
     shouted = sum(w.raw.isupper() for w in told) > SHOUTED * len(told)
     small = {base(w.key) for w in found if not w.capital}
-    for word in found:
+    beside = _beside_capital(text, found)
+    for i, word in enumerate(found):
         if word.number or word.key in public_names() or not content(word.key):
             continue
         if (
             _rare(word)
             or _abbreviation(word, shouted)
-            or (word.capital and base(word.key) not in small and _inside(text, word, shouted))
+            or (
+                word.capital
+                and (beside[i] or base(word.key) not in small)
+                and _inside(text, word, shouted)
+            )
         ):
             yield _finding(text, word.start, word.end, "name")
+
+
+def _beside_capital(text: str, found: Sequence[Word]) -> list[bool]:
+    """Which words with a capital stand beside another one, in text that is no heading."""
+    out = [False] * len(found)
+    for i, (left, right) in enumerate(pairwise(found)):
+        if (
+            left.capital
+            and right.capital
+            and text[left.end : right.start] == " "
+            and content(left.key)
+            and content(right.key)
+        ):
+            out[i] = out[i + 1] = True
+    return out
 
 
 def _rare(word: Word) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from cogenesis.errors import GuardRefusedError
@@ -11,6 +13,13 @@ from cogenesis.privacy.normal import words
 from cogenesis.privacy.words import base
 
 GUARD = Guard(Lexicon([]))
+
+
+@dataclass
+class Item:
+    label: str
+    text: str
+
 
 LETTER = (
     "Please rewrite this email so that it sounds friendly: Dear Mrs. Okwuosa, the garden club "
@@ -119,3 +128,43 @@ def test_an_allowed_word_may_stand_in_what_is_derived() -> None:
     assert "Norway" in released.text
     assert "Peru" not in released.text
     assert released.allowed == ("Norway",)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("Invite Wilhelmina to dinner", "Invite someone to dinner"),
+        ("Write to Wilhelmina about the concert", "Write to someone about the concert"),
+        ("Write to Wilhelmina about my divorce", None),
+        ("Write to Wilhelmina", None),
+        ("Tell my boss I am ill", None),
+        ("Cancel Luminate and Brightvane", None),
+    ],
+)
+def test_role_words_count_beside_two_words_of_the_user(
+    instruction: str, expected: str | None
+) -> None:
+    if expected is not None:
+        assert GUARD.derive(instruction).text == expected
+    else:
+        with pytest.raises(GuardRefusedError, match="--general"):
+            GUARD.derive(instruction)
+
+
+def test_a_refusal_shows_what_was_left() -> None:
+    with pytest.raises(GuardRefusedError, match="“Write about something personal”"):
+        GUARD.derive("Write about my divorce")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("Write a poem about autumn rain", "Write a poem about rain"),
+        ("Write a poem about an autumn day and a walk", "Write a poem about a day and a walk"),
+        ("Write a poem about rain in autumn", "Write a poem about rain in something"),
+        ("Write a poem about autumn harvest rain", "Write a poem about rain"),
+    ],
+)
+def test_a_rare_word_said_of_another_is_left_out(instruction: str, expected: str) -> None:
+    guard = Guard(Lexicon([Item("note", "in autumn the harvest")]))
+    assert guard.derive(instruction).text == expected
