@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import os
 import queue
@@ -28,6 +27,7 @@ from typing import Any, NoReturn
 from cogenesis.delay_proxy import Connect, DelayProxy, Streams
 from cogenesis.errors import InputError, MissingExtraError, ModelError
 from cogenesis.models.gguf_file import check_gguf
+from cogenesis.privacy.endpoint import is_loopback
 
 ALIAS = "demo-cloud"
 DEFAULT_PORT = 8090
@@ -66,10 +66,7 @@ def require_loopback(host: str) -> None:
     Raises:
         InputError: it is not a loopback address.
     """
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(host).is_loopback:
-            return
-    if host == "localhost":
+    if is_loopback(host):
         return
     raise InputError(
         f"the demo cloud does not listen on {host}: it has no encryption and is a stand-in for "

@@ -22,13 +22,12 @@ nothing else. Whoever sees the places that are asked about sees where the device
 from __future__ import annotations
 
 import codecs
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from cogenesis.fusion.boundary import REACH
+from cogenesis.fusion.boundary import REACH, last_boundary
 from cogenesis.fusion.cloud_row import Row, Vocabularies
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
@@ -42,8 +41,6 @@ P_contra = TypeVar("P_contra", contravariant=True)
 
 _KEPT: Final = 128
 """Positions whose places are kept: more than are ever drafted without an answer."""
-
-_WORD_BEGINS: Final = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=\S)")
 
 
 class Scorer(Protocol[P_contra]):
@@ -165,7 +162,7 @@ class ShieldedCloud(Generic[P]):
             return _Places((shown,), 0)  # the device's tokens are the cloud's
         begin, inside = last.shown_end, []
         if last.plain:
-            begin = max(_word_begins(shown.text), last.shown)
+            begin = max(last_boundary(shown.text), last.shown)
             moved = (end - last.real + last.shown for end in text.ends if end >= last.real)
             inside = [at for at in moved if begin < at]
         ends = dict.fromkeys((begin, *inside, len(shown.text)))
@@ -228,17 +225,6 @@ class _Places:
 
     texts: tuple[ShieldedText, ...]
     own: int
-
-
-def _word_begins(text: str) -> int:
-    """Where the last word of a text begins, its space included; 0 if there is one word only.
-
-    The end of a text is never a beginning: more may change how it is cut into tokens.
-    """
-    found = 0
-    for match in _WORD_BEGINS.finditer(text, max(0, len(text) - 200)):
-        found = match.start()
-    return found
 
 
 def _in_brackets(view: View) -> bool:

@@ -5,9 +5,8 @@
     scores = scorer.score_draft(text.ids, first, k=64)
 
 A draft is part of the released text: `encode` gives the ids of all of it, and the positions
-are beginnings of those. Where a short text's ids are not a beginning of the long one's
-(`fusion.boundary.nests`), ask about the texts themselves: `next_distributions` takes them
-too, and then no ids are needed at all.
+are beginnings of those. Where a short text's ids are not a beginning of the long one's, ask
+about the texts themselves: `next_distributions` takes them too, and then no ids are needed.
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cogenesis.fusion import mixing
-from cogenesis.fusion.boundary import REACH, nests, position, positions
+from cogenesis.fusion.boundary import last_boundary
 from cogenesis.fusion.pool import pooled
 from cogenesis.fusion.vocabulary import Step, align
 from cogenesis.models.llama_cpp import LlamaCpp
@@ -57,21 +57,23 @@ def test_more_text_changes_nothing_before_the_boundary(
     Without the boundary the same texts do change: that is why it is needed.
     """
     model: LlamaCpp = request.getfixturevalue(which)
-    asked = changed_otherwise = reached = 0
+    asked = changed_otherwise = 0
     for text in (LETTER, ODDITIES):
         _, whole = model.tokenise(text)
         assert b"".join(whole) == text.encode()
         for end in range(len(text) + 1):
-            _, begun = model.tokenise(text[:end])
-            found = position(begun)
-            assert nests(whole, begun[: found.index]), text[:end]
+            begin = last_boundary(text[:end])
+            if which == "device" and text[:begin].endswith("\n\n"):
+                continue  # `boundary` tells it under "not covered"
+            assert begins(whole, model.tokenise(text[:begin])[1]), text[:end]
             asked += 1
-            changed_otherwise += not nests(whole, begun[:-1])
-            reached += len(found.path) == REACH
-            if nests(whole, begun):
-                assert positions(whole, [len(text[:end].encode())])[0] == found
+            changed_otherwise += not begins(whole, model.tokenise(text[:end])[1][:-1])
     assert changed_otherwise > asked / 20
-    assert reached < asked / 5
+
+
+def begins(tokens: Sequence[bytes], part: Sequence[bytes]) -> bool:
+    """Whether the tokens of a shorter text are a beginning of those of a longer one."""
+    return list(part) == list(tokens[: len(part)])
 
 
 def test_conditioning_on_the_covering_tokens_helps(device: LlamaCpp, cloud: LlamaCpp) -> None:
@@ -87,17 +89,19 @@ def test_conditioning_on_the_covering_tokens_helps(device: LlamaCpp, cloud: Llam
     for at, (token, piece) in enumerate(zip(ids, tokens, strict=True)):
         one = device.next_distribution(TokenIds((*opening[0], *ids[:at])), 256)
         asked_ids, so_far = cloud.tokenise(text.decode())
+        begin = last_boundary(text.decode())
+        index = len(cloud.tokenise(text.decode()[:begin])[0])
+        path, pending = so_far[index:], text[begin:]
         text += piece
-        place = position(so_far)
         asked = [
             cloud.next_distribution(TokenIds((*opening[1], *asked_ids[:end])), 256)
-            for end in range(place.index, place.last + 1)
+            for end in range(index, len(so_far) + 1)
         ]
         found = np.flatnonzero(one.ids == token)
         if not len(found):
             continue
-        steps = [Step(*each) for each in zip(place.path, asked[1:], strict=True)]
-        covering = align(one, asked[0], same_vocabulary=False, pending=place.pending, after=steps)
+        steps = [Step(*each) for each in zip(path, asked[1:], strict=True)]
+        covering = align(one, asked[0], same_vocabulary=False, pending=pending, after=steps)
         pool = pooled(one, covering)
         plain = pooled(one, align(one, asked[-1], same_vocabulary=False))
         mixed = mixing.mixture(pool.device, pool.cloud, 0.5)
