@@ -64,7 +64,7 @@ class ModelCard:
                 ],
             ),
             f"## Made by\n\n```sh\n{self.command}\n```",
-            _table(("Setting", "Value"), [(name, _shown(v)) for name, v in self.settings.items()]),
+            _table(("Option", "Value"), [(name, _shown(v)) for name, v in self.settings.items()]),
             "## Measured",
             _table(("", "Value"), [(name, _shown(v)) for name, v in self.figures.items()]),
             "## Limits",

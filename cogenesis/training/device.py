@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -134,23 +135,11 @@ def tune_device(
     if folder is not None and (done := folder.file("result.json")) is not None:
         raise InputError(f"{files.out} is finished: {done} holds its figures")
     learned, held = _examples(base, material, settings, tell)
-    try:
+    with _out_of_memory_told():
         model = _model(base, settings, hardware, half=half and accelerator.num_processes == 1)
-        tuning = Tuning(
-            accelerator,
-            model,
-            learned,
-            held,
-            settings,
-            hardware,
-            folder,
-            report if main else lambda progress: None,
-        )
+        shown = report if main else _not_shown
+        tuning = Tuning(accelerator, model, learned, held, settings, hardware, folder, shown)
         outcome = tuning.run()
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error):
-            raise ModelError(_NO_MEMORY) from error
-        raise
     accelerator.wait_for_everyone()
     if folder is None:
         return None
@@ -166,6 +155,23 @@ def tune_device(
         command=_command(),
         processes=accelerator.num_processes,
     )
+
+
+def _not_shown(progress: Progress) -> None:
+    """One process of several tells how it goes."""
+
+
+@contextmanager
+def _out_of_memory_told() -> Iterator[None]:
+    """Raises ModelError instead of what torch raises when memory runs out."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error):
+            raise ModelError(_NO_MEMORY) from error
+        raise
 
 
 def _computes_in_half(hardware: Hardware) -> bool:
