@@ -10,6 +10,8 @@ general instruction by a guard with an empty context, so rules and frequencies a
   `served_units` counts those of served queries only. A unit without any word is left out.
 * literal: the unit's words in normal form stand in the general instruction, as whole words, in
   a row. `placeholders` are units that PUPA itself had replaced (PRESIDIO_ANONYMIZED_...).
+  PUPA also counts words like "she", "his" and "you" as units: no policy takes them out, so the
+  share is given for units with a content word, too.
 * fuzzy: literal, or at least half of the unit's own words (content words that are in no
   dictionary, or have a Zipf frequency under 4; all content words where it has none of these)
   stand there in some inflection.
@@ -124,6 +126,7 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """All figures of one half, or of both."""
     units = [(o, unit) for o in outcomes for unit in o.query.units]
     real = [(o, unit) for o, unit in units if "presidio" not in unit.casefold()]
+    telling = [(o, unit) for o, unit in real if any(content(key) for key in _keys(unit))]
     served = [o for o in outcomes if o.general is not None]
     kept = [kept_share(o) for o in served]
     return {
@@ -139,6 +142,9 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "served_units": sum(o.general is not None for o, _ in units),
         "literal_of_served_units": share(
             sum(literal(o, u) for o, u in units), sum(o.general is not None for o, _ in units)
+        ),
+        "literal_of_units_with_a_content_word": share(
+            sum(literal(o, u) for o, u in telling), len(telling)
         ),
         "fuzzy": share(sum(fuzzy(o, u) for o, u in units), len(units)),
         "fuzzy_without_placeholders": share(sum(fuzzy(o, u) for o, u in real), len(real)),

@@ -189,7 +189,10 @@ class Lexicon:
             if role is not None:
                 yield _finding(text, found, i, i + 1, "identifier", role)
         for first, last, key in joined(found, max(self._longest, 1)):
-            if (role := self._entries.keys.get(key)) is not None:
+            role = self._entries.keys.get(key)
+            if role is None and last - first > 1 and key.endswith("s"):
+                role = self._entries.keys.get(key[:-1])  # "golden threads" of a Golden Thread
+            if role is not None:
                 yield _finding(text, found, first, last, "identifier", role)
 
     def _word_role(self, word: Word) -> Role | None:

@@ -71,6 +71,8 @@ def texts(found: tuple[Finding, ...]) -> list[str]:
         "Golden Thread",
         "golden thread",
         "goldenthread",
+        "golden threads",
+        "maple streets",
         "Oregon",
         "rose",
     ],
