@@ -14,8 +14,9 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,7 +145,7 @@ def load_model(base: Base, *, half: bool) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the loading bars: ours are shown."""
+    """Without the loading bars: ours are shown. The one of GGUF files cannot be switched off."""
     from transformers.utils import logging as transformers_logging
 
     logging: Any = transformers_logging
@@ -152,7 +153,8 @@ def _quiet() -> Iterator[None]:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(StringIO()):
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()

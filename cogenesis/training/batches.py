@@ -22,19 +22,26 @@ IGNORED: Final = -100
 _POOL: Final = 8
 """Updates whose examples are sorted by length together."""
 
+_STEP: Final = 64
+"""Widths are multiples of this: a processor prepares its sums anew for each width it meets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Examples beside one another, filled up at their left: all of them end together.
+    """Examples beside one another, filled up at their right.
+
+    No mask is needed: a model that predicts the next token looks to the left only, and what is
+    predicted at the filling counts for nothing. Without a mask attention is quicker and takes
+    less memory.
 
     Attributes:
-        ids, mask, positions: examples × tokens.
-        labels: examples × tokens of the longest target; `IGNORED` where a shorter one lacks them.
+        ids: examples × tokens.
+        kept: positions at which something is predicted in one example at least.
+        labels: examples × `kept`; `IGNORED` where an example has nothing to predict.
     """
 
     ids: torch.Tensor
-    mask: torch.Tensor
-    positions: torch.Tensor
+    kept: torch.Tensor
     labels: torch.Tensor
 
 
@@ -46,19 +53,31 @@ class Share:
     counts: bool
 
 
-def updates(lengths: Sequence[int], *, batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """Every example once, in groups of `batch`, one group an update of the weights.
+def in_turn(examples: Sequence[Example], epoch: int) -> list[int]:
+    """One example of each sample: its forms take turns, from epoch to epoch and sample to sample.
+
+    So an epoch costs the same however many forms there are, and after as many epochs as forms
+    each sample was seen in each.
+    """
+    forms: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        forms.setdefault(example.sample, []).append(index)
+    return [of[(epoch + at) % len(of)] for at, of in enumerate(forms.values())]
+
+
+def updates(examples: Sequence[Example], *, batch: int, seed: int, epoch: int) -> list[list[int]]:
+    """Every sample once, in groups of `batch`, one group an update of the weights.
 
     Examples of similar length come together, so that little is filled up, and the groups come
     in random order. The last group may be smaller.
     """
     chance = random.Random(f"{seed} {epoch}")  # noqa: S311  (an order, no secret)
-    order = list(range(len(lengths)))
+    order = in_turn(examples, epoch)
     chance.shuffle(order)
     groups: list[list[int]] = []
     pool = batch * _POOL
     for start in range(0, len(order), pool):
-        near = sorted(order[start : start + pool], key=lambda index: (lengths[index], index))
+        near = sorted(order[start : start + pool], key=lambda index: (len(examples[index]), index))
         groups += [near[at : at + batch] for at in range(0, len(near), batch)]
     chance.shuffle(groups)
     return groups
@@ -89,15 +108,13 @@ def collate(examples: Sequence[Example], *, counts: bool = True) -> Batch:
     import torch
 
     rows = [(*each.prompt, *each.target[:-1]) for each in examples]
-    width = max(map(len, rows))
-    longest = max(len(each.target) for each in examples)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    labels = torch.full((len(rows), longest), IGNORED)
+    longest = max(map(len, rows))
+    first = min(len(each.prompt) for each in examples) - 1
+    ids = torch.zeros(len(rows), -(-longest // _STEP) * _STEP, dtype=torch.long)
+    labels = torch.full((len(rows), longest - first), IGNORED)
     for number, (row, each) in enumerate(zip(rows, examples, strict=True)):
-        ids[number, width - len(row) :] = torch.tensor(row)
-        mask[number, width - len(row) :] = 1
+        ids[number, : len(row)] = torch.tensor(row)
         if counts:
-            labels[number, longest - len(each.target) :] = torch.tensor(each.target)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    return Batch(ids, mask, positions, labels)
+            at = len(each.prompt) - 1 - first
+            labels[number, at : at + len(each.target)] = torch.tensor(each.target)
+    return Batch(ids, torch.arange(first, longest), labels)

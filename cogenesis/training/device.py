@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,8 +30,6 @@ from cogenesis.training.run_folder import RunFolder
 from cogenesis.training.settings import Hardware, TuneSettings
 from cogenesis.training.sketches_file import SketchLine, read_sketches
 from cogenesis.training.tuning import Progress, Tuning
-
-_DROPOUT: Final = 0.05
 
 _NO_MEMORY: Final = (
     "there is not enough memory for this training. Add --recompute, lower --most-tokens or "
@@ -221,12 +220,14 @@ def _model(base: Base, settings: TuneSettings, hardware: Hardware, *, half: bool
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=2 * settings.rank,
-        lora_dropout=_DROPOUT,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, lora)
+        with warnings.catch_warnings():
+            # Of `peft`, to its own authors, about a name of `transformers`.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+            return get_peft_model(model, lora)
     except ValueError as error:
         raise ModelError(
             f"{base.name} has no layers that a LoRA fits. Tune it with --full, or take another "

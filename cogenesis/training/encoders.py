@@ -69,8 +69,8 @@ def end_of_turn(
     """
     if not encoder.chat:
         return None
-    asked = Message[DeviceText]("user", (_ASKED,))
-    answered = Message[DeviceText]("assistant", (_ANSWER,))
+    asked: Message[DeviceText] = Message("user", (_ASKED,))
+    answered: Message[DeviceText] = Message("assistant", (_ANSWER,))
     before = encoder.encode(Prompt((asked,), ())).ids
     after = encoder.encode(Prompt((asked, answered), ())).ids
     answer = encoder.ids(_ANSWER.text)

@@ -42,13 +42,13 @@ class Example:
     """One prompt, and what the model should write.
 
     Attributes:
-        sample: which sample of the data it is, the same for all its forms.
+        sample: number of the sample in the list, the same for all its forms.
         form: of the prompt.
         prompt: token ids that only lead up to the text: nothing is learned from them.
         target: token ids of the text and the token that ends it, unless it was cut.
     """
 
-    sample: str
+    sample: int
     form: Form
     prompt: tuple[int, ...] = field(repr=False)
     target: tuple[int, ...] = field(repr=False)
@@ -146,7 +146,8 @@ def make_examples(
 ) -> list[Example]:
     """Every sample in every form; those that do not fit the window, or lack an outline, not."""
     made: list[Example] = []
-    for sample in samples:
+    without = 0
+    for number, sample in enumerate(samples):
         for form in forms:
             try:
                 prompt = _prompt(encoder, sample, form, sketches, window)
@@ -154,11 +155,13 @@ def make_examples(
                 left_out(f"sample {sample.id}: its instruction is too long for the window")
                 break
             if prompt is None:
-                left_out(f"sample {sample.id}: no outline for it, so not {form}")
+                without += 1
                 continue
             ids = encoder.encode(prompt.prompt).ids
-            made.append(Example(sample.id, form, ids, _target(encoder, sample, window)))
+            made.append(Example(number, form, ids, _target(encoder, sample, window)))
         tick()
+    if without:
+        left_out(f"the form with-sketch of {without} samples that have no outline")
     return made
 
 

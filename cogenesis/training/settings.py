@@ -25,7 +25,7 @@ class TuneSettings:
     """All that the learned weights depend on, beside data and base.
 
     Attributes:
-        forms: of the prompts, see `examples`.
+        forms: of the prompts, see `examples`. Each epoch shows a sample in one of them, in turn.
         full: tune all weights instead of a LoRA.
         rank: of the LoRA.
         epochs: how often each example is learned from, at most.
@@ -36,7 +36,7 @@ class TuneSettings:
         hold_out: share of the samples to validate with, where there is no file for that.
         patience: stop after so many epochs without gain; 0 never.
         limit: only the first samples.
-        seed: of the order, the split, the new weights and the dropout.
+        seed: of the order, the split and the new weights.
     """
 
     forms: tuple[Form, ...] = ("with-context",)

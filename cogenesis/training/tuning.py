@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _CLIP: Final = 1.0
 _GPU_TOKENS: Final = 16_384
-_CPU_TOKENS: Final = 4_096
+_CPU_TOKENS: Final = 2_048
 _CHECKPOINT: Final = "checkpoint.pt"
 _BEST: Final = "best.pt"
 
@@ -108,6 +108,8 @@ class Tuning:
         self._learned, self._held = learned, held
         self._settings, self._hardware = settings, hardware
         self._folder, self._report = folder, report
+        self._plan = [self._groups(epoch) for epoch in range(settings.epochs)]
+        self._tuned = {name for name, each in model.named_parameters() if each.requires_grad}
         weights = [each for each in model.parameters() if each.requires_grad]
         optimiser = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=0.0)
         self._model, self._optimiser = accelerator.prepare(model, optimiser)
@@ -117,16 +119,15 @@ class Tuning:
     def run(self) -> TuneOutcome:
         """Learn until the end, or from where an earlier run was cut off."""
         self._load()
-        groups = [self._groups(epoch) for epoch in range(self._settings.epochs)]
-        total = sum(map(len, groups))
-        per_epoch = len(groups[0])
+        total = sum(map(len, self._plan))
+        per_epoch = len(self._plan[0])
         place = self._place
         if place.step == 0 and self._held and place.first_loss is None:
             place.first_loss = self._validate(0)
             self._tell(f"validation loss of the base model: {place.first_loss:.4f}")
         while place.step < total and not self._is_enough():
             epoch, at = divmod(place.step, per_epoch)
-            self._update(groups[epoch][at], total)
+            self._update(self._plan[epoch][at], total)
             ended = at + 1 == per_epoch
             if ended:
                 self._end_epoch(epoch)
@@ -143,9 +144,8 @@ class Tuning:
         )
 
     def _groups(self, epoch: int) -> list[list[int]]:
-        lengths = [len(example) for example in self._learned]
         settings = self._settings
-        return updates(lengths, batch=settings.batch, seed=settings.seed, epoch=epoch)
+        return updates(self._learned, batch=settings.batch, seed=settings.seed, epoch=epoch)
 
     def _is_enough(self) -> bool:
         return 0 < self._settings.patience <= self._place.waits
@@ -178,11 +178,9 @@ class Tuning:
         labels = batch.labels.to(device)
         logits = self._model(
             input_ids=batch.ids.to(device),
-            attention_mask=batch.mask.to(device),
-            position_ids=batch.positions.to(device),
             # Only where something is to be predicted: the logits of a whole prompt would take
             # more memory than all the rest.
-            logits_to_keep=labels.shape[1],
+            logits_to_keep=batch.kept.to(device),
             use_cache=False,
         ).logits
         return torch.nn.functional.cross_entropy(
@@ -273,17 +271,21 @@ class Tuning:
             self._folder.add_metrics({"step": self._place.step if step is None else step} | figures)
 
     def _tell(self, message: str, tokens: int = 0) -> None:
-        every = sum(map(len, self._learned)) * self._settings.epochs
+        every = self._tokens([group for groups in self._plan for group in groups])
         self._report(Progress(tokens, every, message))
+
+    def _tokens(self, groups: Sequence[Sequence[int]]) -> int:
+        return sum(len(self._learned[index]) for group in groups for index in group)
 
     def _weights(self) -> dict[str, Any]:
         """The tuned weights, whole and on the CPU. All processes must ask."""
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-        options = StateDictOptions(
-            full_state_dict=True, cpu_offload=True, ignore_frozen_params=not self._settings.full
-        )
-        return get_model_state_dict(self._model, options=options)
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        whole = get_model_state_dict(self._model, options=options)
+        # Not by the option `ignore_frozen_params`: it keeps an output layer that is the same
+        # tensor as the embedding, 28 million numbers more than the LoRA of SmolLM2 has.
+        return {name: each for name, each in whole.items() if name in self._tuned}
 
     def _save_weights(self) -> None:
         import torch
@@ -338,12 +340,8 @@ class Tuning:
         )
         if self._folder is not None:
             self._folder.forget_metrics_after(self._place.step)
-        self._tell(f"going on after update {self._place.step}", self._done_tokens())
-
-    def _done_tokens(self) -> int:
-        """Tokens of the updates before this place."""
-        groups = [group for epoch in range(self._settings.epochs) for group in self._groups(epoch)]
-        return sum(len(self._learned[i]) for group in groups[: self._place.step] for i in group)
+        done = [group for groups in self._plan for group in groups][: self._place.step]
+        self._tell(f"going on after update {self._place.step}", self._tokens(done))
 
     def _best_weights(self) -> dict[str, Any]:
         import torch
