@@ -44,6 +44,11 @@ class Base:
     path: Path
     licence: str
 
+    @property
+    def title(self) -> str:
+        """What a model card calls it: a hub model as owner/name, else without its folder."""
+        return self.path.name if Path(self.name).expanduser().exists() else self.name
+
     def sha256(self) -> str:
         """Of all weights, in the order of their names."""
         sums = [sha256_of(file) for file in sorted(self.path.glob("*.safetensors"))]

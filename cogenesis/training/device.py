@@ -216,7 +216,7 @@ def _model(base: Base, settings: TuneSettings, hardware: Hardware, *, half: bool
         return model
     from peft import LoraConfig, get_peft_model
 
-    model.config._name_or_path = base.name
+    model.name_or_path = base.title  # what the adapter names as its base; no folder of ours
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=2 * settings.rank,
@@ -261,6 +261,14 @@ def _ingredients(material: Material) -> list[tuple[str, str, str, int]]:
 
 
 def _command() -> str:
-    """As it was typed, with the program's name for its path."""
+    """As it was typed, but of folders only the last part: a whole path may name a person."""
     arguments: Sequence[str] = sys.argv[1:]
-    return shlex.join(["cogenesis", *arguments])
+    return shlex.join(["cogenesis", *(_without_folder(each) for each in arguments)])
+
+
+def _without_folder(argument: str) -> str:
+    name, equals, value = (
+        argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    )
+    path = Path(value).expanduser()
+    return f"{name}{equals}{path.name}" if path.exists() or path.is_absolute() else argument

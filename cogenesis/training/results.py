@@ -55,20 +55,20 @@ def save_result(
     _save_weights(new, model, outcome, base, settings)
     metrics = folder.metrics()
     figures = _figures(outcome, learned, held, metrics, processes)
-    sums = [Ingredient("base", base.name, base.sha256(), base.licence)]
+    sums = [Ingredient("base", base.title, base.sha256(), base.licence)]
     sums += [
         Ingredient(role, file, sha256, "as its makers state", f"{count} entries")
         for role, file, sha256, count in files
     ]
     card = ModelCard(
-        title=f"{Path(base.name).name}, tuned to write in a person's voice",
+        title=f"{Path(base.title).name}, tuned to write in a person's voice",
         summary=_summary(settings),
         ingredients=sums,
         command=command,
         settings=asdict(settings) | {"learning_rate": settings.rate},
         figures=figures,
         limits=_LIMITS,
-        base_model=None if base.path.exists() and "/" not in base.name else base.name,
+        base_model=base.title if "/" in base.title else None,
     )
     (new / "README.md").write_text(card.markdown(), "utf-8")
     place = folder.keep_only_result(new, name)
