@@ -59,7 +59,7 @@ def in_turn(examples: Sequence[Example], epoch: int) -> list[int]:
     So an epoch costs the same however many forms there are, and after as many epochs as forms
     each sample was seen in each.
     """
-    forms: dict[str, list[int]] = {}
+    forms: dict[int, list[int]] = {}
     for index, example in enumerate(examples):
         forms.setdefault(example.sample, []).append(index)
     return [of[(epoch + at) % len(of)] for at, of in enumerate(forms.values())]

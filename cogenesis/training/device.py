@@ -124,7 +124,9 @@ def tune_device(
 
     torch.set_num_threads(hardware.threads)
     half = _computes_in_half(hardware)
-    accelerator = Accelerator(mixed_precision="bf16" if half else "no")
+    # Said here, because `accelerate launch` keeps it to itself where it also shards the model.
+    on_cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if half else "no")
     main = bool(accelerator.is_main_process)
     tell: LeftOut = left_out if main else lambda why: None
     material = read_material(files, settings, tell)

@@ -187,7 +187,8 @@ def test_batches_cost_what_their_examples_cost_alone(folder: Path) -> None:
     """Filling up, and the lack of a mask, change nothing; prompts cost nothing."""
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(folder / "base").eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder / "base")
+    model.eval()
     several = examples([40, 70, 33])
 
     def losses(some: list[Example]) -> float:
@@ -249,7 +250,8 @@ def test_the_adapter_gives_the_loss_that_was_told(
     base: Any = AutoModelForCausalLM.from_pretrained(folder / "base")
     # `peft` asks for an old name of `transformers`.
     monkeypatch.setattr(type(base), "is_gradient_checkpointing", False)
-    model: Any = PeftModel.from_pretrained(base, str(run / "adapter")).eval()
+    model: Any = PeftModel.from_pretrained(base, str(run / "adapter"))
+    model.eval()
     _, held = hold_out(samples(folder), SETTINGS.hold_out, SETTINGS.seed)
     with open_encoder(find_base(str(folder / "base"))) as encoder:
         made = make_examples(
@@ -374,3 +376,29 @@ def test_the_help_shows_how() -> None:
     shown = CliRunner().invoke(train_app, ["device", "--help"], env={"COLUMNS": "200"})
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown.output)
     assert "cogenesis train device --data train.json --out run --resume" in text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="gloo, and a launcher that forks")
+def test_two_processes_that_share_the_weights_learn_what_one_learns(
+    folder: Path, run: Path, tmp_path: Path
+) -> None:
+    """The FSDP configuration of the package, as it is but on processors."""
+    import cogenesis.training
+
+    shipped = Path(cogenesis.training.__file__).with_name("fsdp.yaml").read_text("utf-8")
+    config = tmp_path / "fsdp.yaml"
+    config.write_text(shipped.replace("mixed_precision: bf16", 'mixed_precision: "no"\nuse_cpu: 1'))
+    launch = [
+        sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch",
+        "--config_file", str(config), *command(folder, folder / "shards")[1:],
+    ]  # fmt: skip
+    done = subprocess.run(
+        launch, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads((folder / "shards" / "result.json").read_text())
+    assert told["processes"] == 2
+    whole = json.loads((run / "result.json").read_text())
+    assert told["validation_loss"] == pytest.approx(whole["validation_loss"], rel=1e-3)
+    assert told["tuned_parameters"] == whole["tuned_parameters"]
+    assert weights(folder / "shards").keys() == weights(run).keys()

@@ -27,7 +27,8 @@ def make_base(folder: Path, *, seed: int = 0) -> Path:
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     plain.decoder = decoders.ByteLevel()
     plain.add_special_tokens(list(SPECIAL))
-    tokenizer: Any = PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast
+    tokenizer = make(
         tokenizer_object=plain, eos_token=SPECIAL[0], chat_template=TEMPLATE
     )
     tokenizer.save_pretrained(folder)
