@@ -120,13 +120,10 @@ def tune_device(
         ModelError: the base cannot be tuned, or memory runs out.
     """
     import torch
-    from accelerate import Accelerator
 
     torch.set_num_threads(hardware.threads)
     half = _computes_in_half(hardware)
-    # Said here, because `accelerate launch` keeps it to itself where it also shards the model.
-    on_cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if half else "no")
+    accelerator = _accelerator(half=half)
     main = bool(accelerator.is_main_process)
     tell: LeftOut = left_out if main else lambda why: None
     material = read_material(files, settings, tell)
@@ -156,6 +153,15 @@ def tune_device(
         command=_command(),
         processes=accelerator.num_processes,
     )
+
+
+def _accelerator(*, half: bool) -> Any:
+    import torch
+    from accelerate import Accelerator
+
+    # Said here, because `accelerate launch` keeps it to itself where it also shards the model.
+    on_cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if half else "no")
 
 
 def _not_shown(progress: Progress) -> None:
