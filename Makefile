@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(STAMP)
-	$(PIP) --no-build-isolation -e '.[demo,hub,keyring,plot,evaluate,train,dev]'
+	$(PIP) --no-build-isolation -e '.[demo,hub,keyring,plot,evaluate,train,data,scale,dev]'
 	@touch $@
 
 demo: $(STAMP)
