@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from cogenesis.closing import Closing
 from cogenesis.errors import MissingExtraError, ModelFileError
+from cogenesis.models.adapters import check_adapter
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.gguf_file import check_gguf
 from cogenesis.models.gguf_vocabulary import read_vocabulary
@@ -72,6 +73,7 @@ class LlamaCpp(Closing):
         context_tokens: int = DEFAULT_WINDOW,
         slots: int = 1,
         threads: int | None = None,
+        adapter: Path | None = None,
     ) -> None:
         """Load the model: about a second for a small one, a minute for a large one.
 
@@ -82,18 +84,28 @@ class LlamaCpp(Closing):
                 trained on; `capabilities.context_tokens` says what it came to.
             slots: prompts whose caches are kept side by side.
             threads: None chooses cores - 1, and one where the cores turn out to be busy.
+            adapter: a LoRA as a GGUF file, made for this model; used in all that it computes.
 
         Raises:
-            ModelFileError: the file is missing, cut off, no GGUF, or llama.cpp refuses it.
+            ModelFileError: a file is missing, cut off, no GGUF, or llama.cpp refuses it; or the
+                adapter was made for another model.
             MissingExtraError: `xllamacpp` is not installed.
         """
         self._path = Path(path)
         check_gguf(self._path)
+        if adapter is not None:
+            check_adapter(adapter, self._path)
+        self._adapter = adapter
         self._name = name or self._path.stem
         self._vocabulary: tuple[bytes, ...] | None = None
         self._running = start_with_threads(
             lambda count: _start(
-                self._path, self._name, context_tokens=context_tokens, slots=slots, threads=count
+                self._path,
+                self._name,
+                context_tokens=context_tokens,
+                slots=slots,
+                threads=count,
+                adapter=adapter,
             ),
             _time_token,
             model_bytes=self._path.stat().st_size,
@@ -107,6 +119,11 @@ class LlamaCpp(Closing):
     def name(self) -> str:
         """The file's stem, or the name that was given."""
         return self._name
+
+    @property
+    def adapter(self) -> Path | None:
+        """The LoRA that it computes with, if any."""
+        return self._adapter
 
     @property
     def threads(self) -> int:
@@ -193,7 +210,15 @@ class _Running:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: int) -> _Running:
+def _start(
+    path: Path,
+    name: str,
+    *,
+    context_tokens: int,
+    slots: int,
+    threads: int,
+    adapter: Path | None,
+) -> _Running:
     try:
         import xllamacpp
     except ImportError:
@@ -202,6 +227,10 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
     params = xllamacpp.CommonParams()
     params.model.path = os.fspath(path)
     params.model_alias = {name}
+    if adapter is not None:
+        # Its scale never changes while the model runs: after a change, a request that does not
+        # name its scale would be answered from the old one's cache.
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(os.fspath(adapter), 1.0)]
     params.api_keys = [key]
     params.n_parallel = slots
     # Another prompt with the same template, or the same start, gets a slot of its own.
@@ -226,8 +255,8 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
             server = xllamacpp.Server(params)
         except RuntimeError:
             raise ModelFileError(
-                f"llama.cpp cannot load {path}. It may be damaged, need more memory than is "
-                "free, or a newer llama.cpp. Check it with: cogenesis models check"
+                f"llama.cpp cannot load {path}{_with(adapter)}. It may be damaged, need more "
+                "memory than is free, or a newer llama.cpp. Check it with: cogenesis models check"
             ) from None
         wire = (
             LocalWire.loopback(server.listening_address, key)
@@ -243,6 +272,10 @@ def _start(path: Path, name: str, *, context_tokens: int, slots: int, threads: i
         model.next_distribution(model.encode(_FIXED_PROMPT), 1)
         undo.pop_all()
     return _Running(server, folder, model, threads)
+
+
+def _with(adapter: Path | None) -> str:
+    return "" if adapter is None else f" with the adapter {adapter}"
 
 
 def _choose_attention(params: Any) -> None:

@@ -21,11 +21,9 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from cogenesis.errors import InputError, MissingExtraError
+from cogenesis.models.adapters import BASE_SHA256
 from cogenesis.training.export_files import check_target, replacing
 from cogenesis.training.export_layout import Layout, Matrix
-
-BASE_SHA256: Final = "cogenesis.base.sha256"
-"""Our key in the adapter's metadata: sha256 of the base's GGUF file."""
 
 _CONFIG: Final = "adapter_config.json"
 _WEIGHTS: Final = "adapter_model.safetensors"
