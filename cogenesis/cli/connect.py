@@ -12,6 +12,7 @@ from cogenesis.cli.models import fetch_model
 from cogenesis.errors import InputError
 from cogenesis.home import home
 from cogenesis.models import DeviceModel, LlamaCpp, LlamaServer, LocalWire
+from cogenesis.models.adapters import NO_ADAPTER, find_adapter
 from cogenesis.models.cloud_connection import CloudConnection, CloudKind
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint, Secret
@@ -58,19 +59,34 @@ def connect(
 
 
 def open_device(
-    stack: ExitStack, device: str, *, window: int, threads: int | None, quiet: bool
+    stack: ExitStack,
+    device: str,
+    *,
+    window: int,
+    threads: int | None,
+    quiet: bool,
+    adapter: str | None = None,
 ) -> DeviceModel:
     """A device model: loaded here, or a llama.cpp server on this device's own address.
 
     `device` is what `models get` takes, or `http://127.0.0.1:PORT` (its key, if it asks for
-    one, in the environment variable COGENESIS_DEVICE_KEY).
+    one, in the environment variable COGENESIS_DEVICE_KEY). `adapter` as in `find_adapter`.
 
     Raises:
+        InputError: an adapter is given for a server, which loads its own.
         ModelError: it cannot be found, loaded or reached.
         EgressError: the address is not this device.
     """
     if device.startswith(("http://", "https://")):
+        if adapter not in {None, NO_ADAPTER}:
+            raise InputError(
+                "a server loads its adapter itself: start llama-server with --lora FILE, and "
+                "leave out --adapter"
+            )
         wire = LocalWire.loopback(device, os.environ.get(DEVICE_KEY_ENV))
         return stack.enter_context(LlamaServer(wire))
+    found = find_adapter(device, adapter)
     path = fetch_model(device, quiet=quiet)
-    return stack.enter_context(LlamaCpp(path, context_tokens=window, threads=threads))
+    return stack.enter_context(
+        LlamaCpp(path, context_tokens=window, threads=threads, adapter=found)
+    )

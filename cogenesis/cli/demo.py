@@ -73,11 +73,13 @@ def demo(
     from cogenesis.demo import DEMO_INSTRUCTION, demo_person
     from cogenesis.home import home
     from cogenesis.models import LlamaCpp
+    from cogenesis.models.adapters import find_adapter
     from cogenesis.privacy.ledger import Ledger
 
     screen = Screen(quiet=as_json, text=not as_json)
     device_path = fetch_model("demo-device", quiet=as_json)
     cloud_path = fetch_model("demo-cloud", quiet=as_json)
+    adapter = find_adapter("demo-device", None)
     ledger_path = home() / "demo-ledger.sqlite"
     task = Task(DEMO_INSTRUCTION, demo_person(), seed=seed, max_tokens=max_tokens)
     modes: tuple[Written, ...] = ("sketch", "fusion") if mode == "both" else (mode,)
@@ -85,7 +87,7 @@ def demo(
     with ExitStack() as stack:
         with screen.err.status("starting both models"):
             server = stack.enter_context(DemoCloud(cloud_path, delay_ms=delay_ms))
-            device = stack.enter_context(LlamaCpp(device_path, threads=1))
+            device = stack.enter_context(LlamaCpp(device_path, threads=1, adapter=adapter))
         ledger = stack.enter_context(Ledger.open(ledger_path))
         cloud, egress = connect(stack, server.url, server.model, "auto", "", ledger_path)
         assistant = Assistant(device, cloud=cloud, traffic=lambda: egress.traffic)

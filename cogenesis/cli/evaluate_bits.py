@@ -83,6 +83,13 @@ def bits(
     device: Annotated[
         str, typer.Option(help="Another device model, as `models get` takes it.")
     ] = "demo-device",
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            help="An adapter for the device model; none: without the one that is shipped for it. "
+            "With one, device:zero-shot is measured too."
+        ),
+    ] = None,
     cloud: Annotated[
         str, typer.Option(help="Another cloud model for the pair “demo”.")
     ] = "demo-cloud",
@@ -117,6 +124,8 @@ def bits(
     """
     from cogenesis.evaluation.bits import EVEN, BitsSettings
     from cogenesis.evaluation.bits_report import bits_report
+    from cogenesis.models.adapters import find_adapter
+    from cogenesis.models.fetch import sha256_of
 
     if shield == "off" and not unsafe_send_context:
         raise InputError(_UNSAFE)
@@ -130,7 +139,10 @@ def bits(
         shields=("on",) if shield == "on" else ("on", "off"),
     )
     models = {"device": device, "cloud": cloud if pair == "demo" else device}
-    run = _Run(settings, models, _gates(gate or ()), quiet=as_json)
+    lora = find_adapter(device, adapter)
+    if lora is not None:
+        models["adapter"] = sha256_of(lora)
+    run = _Run(settings, models, _gates(gate or ()), lora, quiet=as_json)
     told = bits_report(run.measure(data, limit, save, resume=resume), _FIXED_SEED)
     told |= {"skipped": run.skipped, "notes": _notes(told, settings)}
     told |= {"data_sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
@@ -162,11 +174,12 @@ class _Run:
         settings: BitsSettings,
         models: dict[str, str],
         gates: dict[str, TrainedGate],
+        adapter: Path | None,
         *,
         quiet: bool,
     ) -> None:
         self._settings, self._models, self._quiet = settings, models, quiet
-        self._gates = gates
+        self._gates, self._adapter = gates, adapter
         self.skipped: list[dict[str, Any]] = []
 
     def measure(
@@ -187,7 +200,7 @@ class _Run:
                 fetch_model(self._models[role], quiet=self._quiet) for role in ("device", "cloud")
             )
             # One thread, because the cloud model has a core of its own.
-            model = enter(LlamaCpp(device, threads=1))
+            model = enter(LlamaCpp(device, threads=1, adapter=self._adapter))
             for each in self._gates.values():
                 each.check_device(self._models["device"], model.vocabulary())
             samples = bits_samples(
@@ -201,16 +214,22 @@ class _Run:
             left = [each for each in samples if each.number not in done]
             if left:
                 running = enter(BitsPair(model, cloud, self._settings))
-                for found in self._measured(running, model, left):
+                bare = None if self._adapter is None else enter(LlamaCpp(device, threads=1))
+                for found in self._measured(running, model, bare, left):
                     done[found.sample] = found
                     if saved is not None:
                         saved.add(found)
         return [done[each.number] for each in samples if each.number in done]
 
     def _measured(
-        self, running: BitsPair, model: LlamaCpp, samples: Sequence[BitsSample]
+        self,
+        running: BitsPair,
+        model: LlamaCpp,
+        bare: LlamaCpp | None,
+        samples: Sequence[BitsSample],
     ) -> Iterator[SampleCost]:
-        from cogenesis.evaluation.bits import systems
+        from cogenesis.evaluation.bits import ZERO_SHOT, systems
+        from cogenesis.evaluation.bits_pair import bits_alone
         from cogenesis.evaluation.bits_report import SampleCost
         from cogenesis.evaluation.bits_samples import bits_task
 
@@ -229,6 +248,10 @@ class _Run:
                     tick(len(each.ids))
                 else:
                     text = running.cost(task, chosen, tick)
+                    if bare is not None:
+                        paid = bits_alone(bare, task, self._settings)
+                        for state in text.costs.values():
+                            state.bits[ZERO_SHOT] = paid
                     yield SampleCost(each.number, each.sample.id, each.cut, text)
 
     def _check(self, data: Path) -> None:

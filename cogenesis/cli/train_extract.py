@@ -202,9 +202,14 @@ class _Run:
         if not isinstance(model, LlamaCpp):
             raise InputError("this device model cannot cut texts into tokens: use a GGUF file")
         tokens = model.vocabulary()
-        found = {"name": name if name == "demo-device" else Path(name).name, "tokens": len(tokens)}
+        found: dict[str, Any] = {
+            "name": name if name == "demo-device" else Path(name).name,
+            "tokens": len(tokens),
+        }
         path = fetch_model(name, quiet=True)
-        return model, {**found, "vocabulary": vocabulary_hash(tokens), "sha256": file_hash(path)}
+        found |= {"vocabulary": vocabulary_hash(tokens), "sha256": file_hash(path)}
+        # Only where there is one: files of earlier extractions stay good.
+        return model, found | ({"adapter": file_hash(model.adapter)} if model.adapter else {})
 
     def _cloud(self, cloud: str | CloudConnection) -> tuple[Path | CloudConnection, dict[str, Any]]:
         from cogenesis.training.extract import file_hash

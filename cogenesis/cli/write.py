@@ -104,6 +104,14 @@ def write(
             "device, as http://127.0.0.1:PORT.",
         ),
     ] = "demo-device",
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            envvar="COGENESIS_ADAPTER",
+            help="A GGUF of “cogenesis train export” for the device model; none: without the one "
+            "that is shipped for it.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Default: cores - 1, fewer on a busy machine.")
     ] = None,
@@ -174,8 +182,6 @@ def write(
 
       cogenesis write "Write a speech for a farewell: Bertrand leaves the choir" -c me.json
 
-      cogenesis write - -c me.json --cloud-url http://127.0.0.1:8090 < task.txt
-
       cogenesis write "Write an e-mail: ..." -c me.json --preview
 
       cogenesis write - -c me.json --cloud-url http://127.0.0.1:8090 --mode fusion < task.txt
@@ -213,7 +219,9 @@ def write(
         connected = _connected(
             stack, mode, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger, protection
         )
-        model = open_device(stack, device, window=window, threads=threads, quiet=quiet or as_json)
+        model = open_device(
+            stack, device, window=window, threads=threads, quiet=quiet or as_json, adapter=adapter
+        )
         result = run(connected(model), task, screen)
     _hand_over(result, screen, as_json=as_json, save_html=save_html)
 

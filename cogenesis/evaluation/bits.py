@@ -26,6 +26,9 @@ from cogenesis.fusion.target import Target
 
 ShieldState = Literal["on", "off"]
 
+ZERO_SHOT: Final = "device:zero-shot"
+"""The device model without its adapter."""
+
 EVEN: Final = 0.5
 """The weight of systems whose names do not tell it."""
 
@@ -162,6 +165,11 @@ def cost(
                     paid.bits[system.name] += _bits(position, system.target, listed)
         tick()
     return text
+
+
+def device_bits(found: Iterable[Position]) -> float:
+    """What the device model alone pays for a text."""
+    return sum(_bits(position, _ALONE, None) for position in found)
 
 
 def _bits(position: Position, target: Target, listed: Listed | None) -> float:

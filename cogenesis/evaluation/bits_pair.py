@@ -13,7 +13,14 @@ from typing import Final, Protocol
 
 from cogenesis.cloud_server import DemoCloud
 from cogenesis.errors import InputError, ModelError
-from cogenesis.evaluation.bits import BitsSettings, ShieldState, System, TextCost, cost
+from cogenesis.evaluation.bits import (
+    BitsSettings,
+    ShieldState,
+    System,
+    TextCost,
+    cost,
+    device_bits,
+)
 from cogenesis.evaluation.bits_positions import Position, positions
 from cogenesis.evaluation.bits_samples import BitsTask, Tokenises
 from cogenesis.fused_writing import CloudLink, DeviceTokens, connect
@@ -126,6 +133,21 @@ class BitsPair:
         if k > largest:
             raise InputError(f"this cloud lists {largest} tokens at most: use --cloud-k {largest}")
         return replace(link, k=k)
+
+
+def bits_alone(device: ScoringDevice, task: BitsTask, settings: BitsSettings) -> float:
+    """What a device model pays for a text, in bits, with nobody to ask."""
+    tokens = DeviceTokens(device)
+    found = positions(
+        tokens,
+        (),
+        task.reference,
+        k=settings.device_k,
+        vocabulary=len(tokens.whole or ()) or LARGEST_VOCABULARY,
+        block=LONGEST_BLOCK,
+    )
+    with closing(found):
+        return device_bits(found)
 
 
 def shield_of(state: ShieldState, task: BitsTask) -> Shield:

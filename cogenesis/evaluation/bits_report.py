@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cogenesis.errors import InputError
-from cogenesis.evaluation.bits import Cost, ShieldState, TextCost
+from cogenesis.evaluation.bits import ZERO_SHOT, Cost, ShieldState, TextCost
 
 Array = npt.NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def bits_report(samples: Sequence[SampleCost], seed: int = 0) -> dict[str, Any]:
         told["shield_cost"] = [
             {"name": name, "bits_per_byte": value, "low": low, "high": high}
             for name, rates in per_byte[first].items()
-            if name != "device"  # it never asks
+            if name not in {"device", ZERO_SHOT}  # they never ask
             for value, low, high in [_range(rates - per_byte[state][name])]
         ]
     tokens = [each.text.tokens for each in samples]
@@ -128,16 +128,14 @@ def _state(
         row |= {"ratio_to_device": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
         rows.append(row)
     gates = [name for name in per_byte if name.startswith("fusion:gate")]
-    differences = []
+    compared = [("device", ZERO_SHOT)] if ZERO_SHOT in per_byte else []
     for gate in gates:
-        for name, rates in per_byte.items():
-            if name == gate or (name in gates and gates.index(name) < gates.index(gate)):
-                continue
-            value, low, high = _range(per_byte[gate] - rates)
-            ratio, ratio_low, ratio_high = _range(per_byte[gate] / rates)
-            told = {"name": gate, "than": name, "bits_per_byte": value, "low": low, "high": high}
-            told |= {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
-            differences.append(told)
+        compared += [
+            (gate, name)
+            for name in per_byte
+            if name != gate and not (name in gates and gates.index(name) < gates.index(gate))
+        ]
+    differences = [_difference(per_byte, *pair) for pair in compared]
     positions = sum(each.text.tokens for each in samples)
     bits = sum(each.bits["device"] for each in costs)
     held = {
@@ -149,6 +147,14 @@ def _state(
         **({"differences": differences} if differences else {}),
         "held_back": {name: round(share, _DIGITS) for name, share in held.items()},
     }
+
+
+def _difference(per_byte: dict[str, Array], name: str, than: str) -> dict[str, Any]:
+    """One system minus, and over, another on the same texts."""
+    value, low, high = _range(per_byte[name] - per_byte[than])
+    ratio, ratio_low, ratio_high = _range(per_byte[name] / per_byte[than])
+    told = {"name": name, "than": than, "bits_per_byte": value, "low": low, "high": high}
+    return told | {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
 
 
 def _range(values: Array) -> tuple[float, float, float]:

@@ -28,9 +28,7 @@ def make_base(folder: Path, *, seed: int = 0) -> Path:
     plain.decoder = decoders.ByteLevel()
     plain.add_special_tokens(list(SPECIAL))
     make: Any = PreTrainedTokenizerFast
-    tokenizer = make(
-        tokenizer_object=plain, eos_token=SPECIAL[0], chat_template=TEMPLATE
-    )
+    tokenizer = make(tokenizer_object=plain, eos_token=SPECIAL[0], chat_template=TEMPLATE)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)
     config = LlamaConfig(
