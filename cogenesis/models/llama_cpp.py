@@ -227,10 +227,7 @@ def _start(
     params = xllamacpp.CommonParams()
     params.model.path = os.fspath(path)
     params.model_alias = {name}
-    if adapter is not None:
-        # Its scale never changes while the model runs: after a change, a request that does not
-        # name its scale would be answered from the old one's cache.
-        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(os.fspath(adapter), 1.0)]
+    params.lora_adapters = [] if adapter is None else [_lora(adapter)]
     params.api_keys = [key]
     params.n_parallel = slots
     # Another prompt with the same template, or the same start, gets a slot of its own.
@@ -272,6 +269,17 @@ def _start(
         model.next_distribution(model.encode(_FIXED_PROMPT), 1)
         undo.pop_all()
     return _Running(server, folder, model, threads)
+
+
+def _lora(adapter: Path) -> Any:
+    """An adapter at its full scale.
+
+    The scale never changes while the model runs: after a change, a request that does not name
+    its scale would be answered from the old one's cache.
+    """
+    import xllamacpp
+
+    return xllamacpp.CommonAdapterLoraInfo(os.fspath(adapter), 1.0)
 
 
 def _with(adapter: Path | None) -> str:
