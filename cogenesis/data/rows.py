@@ -92,6 +92,8 @@ def row_of(number: int, value: dict[str, Any]) -> Row | list[str]:
     if rendered is not None:
         context, kind = rendered.context(), "title-to-text"
         instruction = general = rendered.title
+    elif value.get("form") == "title-to-text":
+        kind = "title-to-text"
     elif not person and not form.profile:
         kind = "context-free"
         general = str(value.get("general_instruction") or instruction)
