@@ -25,6 +25,7 @@ from cogenesis.data.problems import Example, Problems
 from cogenesis.data.reading import entries
 from cogenesis.data.repeats import THRESHOLD, Near, alike, digest, runs
 from cogenesis.data.rows import Row, row_of
+from cogenesis.data.stats import spread
 
 SKIPPABLE: Final = frozenset({"leaks", "near", "language"})
 """The checks that take time: about 20, 0.5 and 1 ms a sample."""
@@ -126,7 +127,7 @@ class Checked:
                 break
         if not found:
             if unfinished(row.text):
-                detail = f"…{row.text.strip()[-40:]}"
+                detail = f"…{' '.join(row.text.split())[-40:]}"
                 self.problems.add("unfinished", name, Example(row.number, row.id, detail))
             return True
         kinds = {each.kind for each in found}
@@ -243,20 +244,9 @@ def _told(split: _Split) -> dict[str, Any]:
         "origins": dict(split.origins),
         "languages": dict(split.languages.most_common()),
         "words": {
-            "text": _spread(split.words),
-            "context": _spread(split.context_words),
-            "instruction": _spread(split.instruction_words),
+            "text": spread(split.words),
+            "context": spread(split.context_words),
+            "instruction": spread(split.instruction_words),
         },
         "guard": {**split.guard, "roles": dict(split.roles.most_common())},
     }
-
-
-def _spread(values: Sequence[int]) -> dict[str, float]:
-    """Mean and quantiles; empty for no values."""
-    if not values:
-        return {}
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    at = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
-    told: dict[str, float] = {name: ordered[round(share * last)] for name, share in at.items()}
-    return {"mean": round(sum(ordered) / len(ordered), 1), **told}

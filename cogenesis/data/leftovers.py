@@ -98,10 +98,12 @@ def leftovers(text: str) -> tuple[Leftover, ...]:
 def unfinished(text: str) -> bool:
     """Whether the last line ends without a closing mark, as a text that was cut off does.
 
-    A signature ends like that, too: so a last line of up to five words counts as finished.
+    A signature ends like that, too: so a last line of up to five words counts as finished, and
+    one of which all longer words are written large ("Senior Manager at Hexagon Solutions").
     """
     lines = [line for line in text.strip().splitlines() if line.strip()]
     if not lines or _CLOSED.search(lines[-1]):
         return False
     last = re.split(r"[.!?,]\s+", lines[-1])[-1]
-    return len(_WORD.findall(last)) > MIN_WORDS
+    words = _WORD.findall(last)
+    return len(words) > MIN_WORDS and any(len(word) > 4 and word.islower() for word in words)
