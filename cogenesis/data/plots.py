@@ -64,7 +64,8 @@ def draw_lengths(lengths: Mapping[str, Sequence[int]]) -> Plot:
         axes.set_xlabel("words of a text (the last bin: all longer ones)")
         axes.set_ylabel("texts, %")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize="small")
+        if axes.has_data():
+            axes.legend(frameon=False, fontsize="small")
         return _plot("lengths", "How long the texts are.", figure)
 
 
