@@ -58,7 +58,7 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
             "policy",
             "ambassador",
         ),
-        *("planner specializing", "city planner", "urban planner", "public"),
+        *("planner specializing", "city planner", "urban planner", "public s"),
     ),
     "technology": (
         *("software", "developer", "data ", "programm", "cyber", "tech ", "it ", "ux", "game"),
