@@ -20,10 +20,13 @@ MIN_WORDS: Final = 5
 """A shorter text is none: the published ones of fewer words are all placeholders."""
 
 _SLOTS: Final = (
-    # "[Client's Name]", not "[1]", "[12, 13]", "[x]", "[...]", "[sic]", "[text](link)".
-    re.compile(r"\[(?=[^\]\n]*[^\W\d_]{3})(?!sic\])[^\]\[()\n]{3,120}\](?!\()"),
+    # "[Client's Name]", not "[1]", "[12, 13]", "[...]", "[sic]", "[STACS 2015]", "[text](link)".
+    re.compile(r"\[(?=[^\]\n]*[^\W\d_]{3})(?!sic\])[^\]\[()\n]{3,120}(?<!\b(?:19|20)\d\d)\](?!\()"),
     re.compile(r"\{\{[^{}\n]{1,80}\}\}"),
-    re.compile(r"(?<![\w$\\^_}])\{[A-Za-z][A-Za-z' _-]{2,40}\}"),
+    # TeX has braces, too: "{it lasso}", "{ABC-Miner}".
+    re.compile(
+        r"\{(?:[A-Za-z']+[ _])?(?:name|date|company|client|address|city|title|topic)\}", re.I
+    ),
     re.compile(
         r"<(?:[A-Z][a-z]+ )*(?:your |the )?(?:name|date|company|address|title|email)>", re.I
     ),
