@@ -9,6 +9,7 @@ Not covered: texts of two languages (the larger part wins), languages that are n
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from collections import Counter
 from typing import Final
@@ -22,6 +23,7 @@ MIN_WORDS: Final = 10
 _READ: Final = 2_000
 """Characters of a text that are looked at."""
 
+_ASCII_LETTERS: Final = string.ascii_letters
 _LATIN_LANGUAGES: Final = ("en", "de", "fr", "es", "it", "pt", "nl")
 _OF_SCRIPT: Final = {
     "Greek": "el",
@@ -37,8 +39,10 @@ _OF_SCRIPT: Final = {
 def language_of(text: str) -> str:
     """A code such as "en", a script such as "Cyrillic", "short" or "other"."""
     text = text[:_READ]
-    letters = Counter(_script(char) for char in text if char.isalpha())
-    script = letters.most_common(1)[0][0] if letters else "Latin"
+    # Most letters are ASCII: those are taken out at once.
+    letters = Counter(_script(char) for char in text if not char.isascii() and char.isalpha())
+    letters["Latin"] += sum(map(text.count, _ASCII_LETTERS))
+    script = letters.most_common(1)[0][0]
     if letters["Hiragana"] + letters["Katakana"] > 0.1 * max(1, letters.total()):
         return "ja"
     if script != "Latin":
@@ -56,6 +60,4 @@ def language_of(text: str) -> str:
 
 def _script(letter: str) -> str:
     """The first word of a letter's name in Unicode: "Latin", "Cyrillic", "Cjk"."""
-    if letter.isascii():
-        return "Latin"
     return unicodedata.name(letter, "Unknown").partition(" ")[0].capitalize()
