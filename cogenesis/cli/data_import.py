@@ -66,7 +66,7 @@ def import_(
 
     Examples:
 
-      cogenesis data import published.json --clean --out train.json
+      cogenesis data import samples.json --clean --out train.json
 
       cogenesis data import ~/letters --name "Ada Lovelace" --out mine.json
 
