@@ -1,13 +1,17 @@
 """Ray: starting it on this machine, or joining a cluster that is there.
 
 Ray runs whatever code reaches its ports, as the user who started it. So what is started here
-listens on loopback only, asks for a token that is made for this run and told to nobody, keeps
+listens on loopback only, asks for a token that is made for this process and told to nobody, keeps
 its files in a folder that other users cannot read, and sends no usage statistics; its dashboard
 is off. That it really listens on loopback is checked, and without it nothing is started.
 
 A cluster that is there is its owner's matter: how it is closed to others, and what it reports
 to whom. What goes through it (items, results, errors) is not encrypted unless its owner has
 Ray do so. Give it no data that its other users must not see.
+
+Ray reads its settings when it is imported, and its token at the first use. A process that has
+imported Ray before, without a token, or joins a cluster after it started one, fails to start
+here and sends nothing: use another process.
 
 Not covered: a program with the user's own rights; `/dev/shm`, where Ray keeps results of more
 than 100 kB in a file that is open to its own processes only.
@@ -22,6 +26,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +57,7 @@ def started(processors: int) -> Iterator[Any]:
         MissingExtraError: Ray is not installed.
         EngineError: it does not start, is in use in this process, or would listen elsewhere.
     """
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
     with ExitStack() as stack:
         stack.enter_context(_environment(_QUIET | _LOOPBACK | token))
         ray = _unused_ray()
@@ -115,6 +120,12 @@ def joined(address: str) -> Iterator[Any]:
         yield ray
 
 
+@cache
+def _token() -> str:
+    """One for this process: Ray reads it once, and keeps it for each cluster that follows."""
+    return secrets.token_hex(32)
+
+
 def _unused_ray() -> Any:
     try:
         import ray
@@ -157,11 +168,16 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for Ray's sockets and logs that only this user can enter."""
+    """A folder for Ray's sockets and logs, in one that only this user can enter.
+
+    Ray opens the folder that it is given to everybody (mode 0777, Ray 2.60).
+    """
     parent = next(each for each in _FOLDERS if each is None or os.access(each, os.W_OK))
     folder = Path(tempfile.mkdtemp(prefix="cg-ray-", dir=parent))
     try:
-        yield folder
+        inner = folder / "r"
+        inner.mkdir()
+        yield inner
     finally:
         with suppress(OSError):
             shutil.rmtree(folder, ignore_errors=True)
