@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
+import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -51,7 +51,7 @@ class Machine:
     @classmethod
     def here(cls) -> Machine:
         """The one that this process runs on."""
-        name = socket.gethostname() or "machine"
+        name = platform.node() or "machine"
         try:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         except OSError:  # not Linux: the name has to do

@@ -55,7 +55,8 @@ def test_no_more_is_begun_than_is_taken() -> None:
             yield key, item
 
     with open_engine(at_a_time=4) as engine:
-        outcomes = engine.map(Plain(lambda item: item), items())
+        same: Plain[int, int] = Plain(lambda item: item)
+        outcomes = engine.map(same, items())
         for _ in range(3):
             next(outcomes)
         assert len(begun) <= 3 + 4
