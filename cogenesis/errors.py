@@ -12,7 +12,8 @@
     │   ├── ModelFileError           4   missing, truncated, wrong checksum, not a GGUF
     │   ├── CatalogueError           4   a model cannot be found or fetched
     │   └── CloudError               4   the cloud failed; `.reason` is a word for programs
-    └── MissingExtraError            5   an optional dependency is not installed
+    ├── MissingExtraError            5   an optional dependency is not installed
+    └── EngineError                  6   workers or their cluster failed
 
 Messages of InputError and PrivacyError may name private spans: they are for the
 device's own screen and are never logged or sent.
@@ -119,3 +120,9 @@ class MissingExtraError(CogenesisError):
     def __init__(self, package: str, extra: str, hint: str = "") -> None:
         advice = f"{package} is not installed. Run: pip install 'cogenesis[{extra}]'"
         super().__init__(f"{advice}. {hint}" if hint else advice)
+
+
+class EngineError(CogenesisError):
+    """Workers, or the cluster that they run on, failed. What is done is kept."""
+
+    exit_code = 6

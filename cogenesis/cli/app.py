@@ -12,6 +12,7 @@ import typer
 from cogenesis import __version__
 from cogenesis.cli.cloud import cloud
 from cogenesis.cli.crash import keep_crashes_private, shown
+from cogenesis.cli.data import data_app
 from cogenesis.cli.demo import demo
 from cogenesis.cli.evaluate import evaluate_app
 from cogenesis.cli.ledger import ledger_app
@@ -36,6 +37,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(train_app, name="train")
+app.add_typer(data_app, name="data")
 app.command()(cloud)
 
 

@@ -5,6 +5,7 @@ A sample that cannot be used is no reason to stop: it is told, counted and left 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,8 @@ def refuse_private_data(path: Path) -> None:
             f"{path} is no list of samples, so it may be one person's own context. Without the "
             "shield only published or made-up data is sent: a list in the published form."
         )
+    if re.search(rb'"origin"\s*:\s*"(?:own|licensed)"', begun):
+        raise InputError(f"{path} is marked as private texts: they are not sent without the shield")
 
 
 def bits_samples(

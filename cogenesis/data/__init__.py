@@ -1,0 +1,1 @@
+"""Building, importing and checking context-aware data."""
