@@ -38,9 +38,24 @@ class Text(Generic[T_co]):
         return f"Text({len(self.parts)} parts)"
 
 
+@dataclass(frozen=True, slots=True)
+class FixedJson:
+    """JSON that ships with the program: the schema that a reply must have. Sent as it stands."""
+
+    text: PublicText
+
+
 # Tuples, not Sequence: a str is itself a Sequence of str, so it would type-check.
 Json: TypeAlias = Union[  # noqa: UP007  (a string inside `|` fails at run time)
-    bool, int, float, Text[T], ReleasedIds, tuple["Json[T]", ...], Mapping[str, "Json[T]"], None
+    bool,
+    int,
+    float,
+    Text[T],
+    FixedJson,
+    ReleasedIds,
+    tuple["Json[T]", ...],
+    Mapping[str, "Json[T]"],
+    None,
 ]
 Body: TypeAlias = Mapping[str, "Json[T]"]
 Reply: TypeAlias = dict[str, Any]
@@ -152,6 +167,8 @@ def to_plain(value: Json[Any]) -> Any:
     """The JSON value with every `Text` joined to a plain string (device side only)."""
     if isinstance(value, Text):
         return "".join(p.text if isinstance(p, Released) else p for p in value.parts)
+    if isinstance(value, FixedJson):
+        return json.loads(value.text.text)
     if isinstance(value, ReleasedIds):
         return list(value.ids)
     if isinstance(value, Mapping):

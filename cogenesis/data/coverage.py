@@ -221,3 +221,8 @@ def evenness(counts: Mapping[str, int]) -> float:
     total = sum(said)
     entropy = -sum(n / total * math.log(n / total) for n in said)
     return round(entropy / math.log(len(said)), 3)
+
+
+def field_names() -> tuple[str, ...]:
+    """The fields of work that are known."""
+    return tuple(_FIELDS)

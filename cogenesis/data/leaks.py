@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from cogenesis.context.private_context import PrivateContext
 from cogenesis.data.rows import Row
 from cogenesis.errors import CogenesisError, GuardRefusedError
 from cogenesis.privacy.guard import Guard
@@ -59,6 +60,11 @@ def leaks(row: Row) -> Leaks:
         bool(pattern and pattern.search(row.general)),
         bool(pattern and pattern.search(row.details)),
     )
+
+
+def released_as_it_is(context: PrivateContext, general: str) -> bool:
+    """Whether the guard lets this general part go, for a person with this context."""
+    return not _verdict(Guard(lexicon_of(context)), general)[0]
 
 
 def _verdict(guard: Guard, text: str) -> tuple[str, str]:

@@ -31,6 +31,7 @@ from cogenesis.models.protocol import (
     TokenIds,
 )
 from cogenesis.models.sglang import SglangDialect
+from cogenesis.models.structured_chat import StructuredChat
 from cogenesis.models.token_scorer import TokenScorer
 from cogenesis.models.vllm import VllmDialect
 from cogenesis.privacy.released import Released, Setting
@@ -133,6 +134,10 @@ class CloudConnection:
             if self._scorer is None:
                 self._scorer = TokenScorer(self._wire, self._dialect(deadline))
             return self._scorer
+
+    def structured(self) -> StructuredChat:
+        """The same model asked for JSON of a given form, as any chat server is."""
+        return StructuredChat(self._wire, self._setting)
 
     def probe(self) -> Capabilities:
         """Find out what the model can do, by fixed public text only."""

@@ -2,7 +2,7 @@
 
 A cloud request is a tree whose every string is a `Released` value. `Released` is not a
 `str`, so a plain string on its way to a cloud model is a type error before it runs and an
-`EgressError` when it does. There are five ways to get one:
+`EgressError` when it does. There are six ways to get one:
 
 * `public("...")`  fixed text that ships with the program (a test checks that every call
   passes a literal, so nothing computed can hide in it);
@@ -10,7 +10,8 @@ A cloud request is a tree whose every string is a `Released` value. `Released` i
 * `GeneralInstruction`  what the guard cleared; only `privacy.guard` can mint it;
 * `ShieldedText`  the text so far with placeholders; only `privacy.shield` can mint it;
 * `PublishedText`  a string out of a data file that is marked as published or made-up, where
-  the user gave `--unsafe-send-context` (`privacy.published`): for evaluations only.
+  the user gave `--unsafe-send-context` (`privacy.published`): for evaluations only;
+* `MadeUpText`  what `data build` made up, or a model made up for it (`privacy.made_up`).
 
 `ReleasedIds` and `ReturnedText` are what a server said about released text; they go back to
 it alone, and only `privacy.returned` mints them.
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
 from cogenesis.errors import EgressError
+from cogenesis.privacy.made_up import MadeUp
 from cogenesis.privacy.published import PublishedData
 
 FindingKind = Literal["identifier", "sensitive", "rare", "run"]
@@ -304,6 +306,27 @@ def written_from(data: PublishedData, text: str, made_from: str) -> PublishedTex
         raise EgressError("the text was written from other data than the published")
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return PublishedText(whole, _MINT, source=_source(data))
+
+
+class MadeUpText(Released):
+    """Text about a person who does not exist; `source` says for the ledger what made it up."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, text: str, mint: _Mint, *, source: str) -> None:
+        super().__init__(text, mint)
+        self.source = source
+
+
+def made_up(data: MadeUp, text: str) -> MadeUpText:
+    """A text that was made up in this build, word for word. Nothing else can be given.
+
+    Raises:
+        EgressError: the build does not know the text, or `data` is no proof.
+    """
+    if type(data) is not MadeUp:
+        raise EgressError("made-up text is released with the proof of its build only")
+    return MadeUpText(data.known(text), _MINT, source=data.source)
 
 
 def _proven(data: PublishedData) -> PublishedData:

@@ -14,8 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cogenesis.errors import EgressError
-from cogenesis.privacy.released import GeneralInstruction, PublishedText, Released, ReleasedIds
-from cogenesis.wire import Body, Text, to_bytes
+from cogenesis.privacy.released import (
+    GeneralInstruction,
+    MadeUpText,
+    PublicText,
+    PublishedText,
+    Released,
+    ReleasedIds,
+)
+from cogenesis.wire import Body, FixedJson, Text, to_bytes
 
 _NUMBERS: Final = frozenset(
     {
@@ -80,6 +87,12 @@ _OTHERS: Final = frozenset(
         "return_text_in_logprobs",
         "provider",
         "require_parameters",
+        "response_format",
+        "type",
+        "json_schema",
+        "name",
+        "strict",
+        "schema",
     }
 )
 _IDS: Final = frozenset({"prompt", "input_ids", "tokens"})
@@ -115,22 +128,23 @@ def release_body(body: Body[Released]) -> ReleasedBody:
         f"allowed by the user: {allowed}" if allowed else "",
         f"sensitive words in the topic: {sensitive}" if sensitive else "",
     ]
-    sources = dict.fromkeys(_sources(body))
+    sources = dict.fromkeys(_sources(body, PublishedText))
     notes += [f"sent as it is, on the user's word: {source}" for source in sources]
+    notes += [f"made up: {each}" for each in dict.fromkeys(_sources(body, MadeUpText))]
     note = "; ".join(note for note in notes if note)
     return ReleasedBody(to_bytes(body), note, fixed=_is_fixed(body), published=bool(sources))
 
 
-def _sources(value: Any) -> Iterator[str]:
-    """The data sets whose texts are in a body."""
+def _sources(value: Any, kind: type[PublishedText | MadeUpText]) -> Iterator[str]:
+    """Where the texts of this kind in a body come from: data sets, builds."""
     if isinstance(value, Text):
-        yield from (part.source for part in value.parts if isinstance(part, PublishedText))
+        yield from (part.source for part in value.parts if isinstance(part, kind))
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _sources(item)
+            yield from _sources(item, kind)
     elif isinstance(value, tuple):
         for item in value:
-            yield from _sources(item)
+            yield from _sources(item, kind)
 
 
 def _is_fixed(value: Any) -> bool:
@@ -155,6 +169,9 @@ def _check(value: Any, *, key: str | None, generals: list[GeneralInstruction]) -
             if name not in _NUMBERS and name not in _OTHERS:
                 raise EgressError("a request held a parameter that the egress does not know")
             _check(item, key=name, generals=generals)
+    elif isinstance(value, FixedJson):
+        if key != "schema" or type(value.text) is not PublicText:
+            raise EgressError("a request held fixed JSON that is no schema of the program")
     elif isinstance(value, ReleasedIds):
         if key not in _IDS:
             raise EgressError("a request held token ids where none belong")

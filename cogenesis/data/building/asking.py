@@ -1,0 +1,273 @@
+"""One question of a build: asked, kept, checked, repaired once, asked anew, given up.
+
+A reply is kept under all that it depends on before it is looked at, so nothing is paid twice,
+whatever happens after. A reply that does not hold what it should goes back to the model once
+with its mistakes; then the question is asked again with another seed; then the item is dropped
+and counted. A server that stops answering ends the run instead: what it has answered is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from cogenesis.data.building.forms import SCHEMAS, parse
+from cogenesis.data.building.templates import Template
+from cogenesis.data.cache import ReplyCache, question_key
+from cogenesis.engines.cost import BYTES_A_TOKEN, Meter
+from cogenesis.engines.pace import Pace
+from cogenesis.errors import CloudError
+from cogenesis.models.protocol import Message, Prompt, Sampling
+from cogenesis.models.structured_chat import StructuredChat
+from cogenesis.privacy.made_up import MadeUp
+from cogenesis.privacy.released import PublicText, Released, made_up, public
+from cogenesis.wire import Deadline
+
+FormT = TypeVar("FormT", bound=BaseModel)
+
+ATTEMPTS: Final = 3
+"""Seeds that a question is asked with; the first one's reply may be repaired."""
+
+MAX_TOKENS: Final = {"portrait": 500, "profile": 1200, "tasks": 1200, "text": 1400}
+
+_UNREADABLE: Final = frozenset({"bad-reply", "too-large"})
+"""The server answered, and it was paid for: it counts as a reply that says nothing."""
+
+_HOPELESS: Final = frozenset({"unauthorised", "not-found", "bad-request", "redirect"})
+_FAILURES_IN_A_ROW: Final = 5
+_REPAIRED_CHARS: Final = 6_000
+
+_BEFORE: Final = public("Your answer cannot be used:\n")
+_AFTER: Final = public("\nAnswer again with the corrected JSON and nothing else.")
+_LINE: Final = public("\n")
+_DASH: Final = public("- ")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[FormT]):
+    """A usable reply: its value, and for the record the key of the cache, its seed and time."""
+
+    value: FormT
+    key: str
+    seed: int
+    at: str
+    repaired: bool
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of questions: replies by what was wrong with them, and how many were kept."""
+
+    events: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
+
+
+class Failing:
+    """Counts questions in a row that had no answer, for all work of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def more(self) -> int:
+        """One more; how many in a row."""
+        with self._lock:
+            self._count += 1
+            return self._count
+
+    def none(self) -> None:
+        """There was an answer."""
+        with self._lock:
+            self._count = 0
+
+
+class Server:
+    """A cloud model, the cache before it, and a meter of what is asked through it."""
+
+    def __init__(
+        self,
+        chat: StructuredChat,
+        cache: ReplyCache,
+        pace: Pace,
+        *,
+        url: str,
+        model: str | None,
+        deadline_s: float,
+        failing: Failing,
+    ) -> None:
+        """Nothing is asked yet; `url` and `model` name the questions in the cache."""
+        self.meter = Meter()
+        self.model = model
+        self._chat, self._cache, self._pace = chat, cache, pace
+        self._url, self._deadline_s = url, deadline_s
+        self._failing = failing
+
+    def reply(
+        self, prompt: Prompt[Released], sampling: Sampling, schema: PublicText, told: Any
+    ) -> tuple[str, dict[str, Any], bool]:
+        """The key, the reply as it is kept, and whether it was there before.
+
+        Raises:
+            CloudError: no further question has any hope, or this one had no answer.
+            PrivacyError: nothing may be sent.
+        """
+        key = question_key(self._url, self.model, told)
+        kept = self._cache.ask(key, lambda: self._call(prompt, sampling, schema))
+        return key, kept.reply, kept.hit
+
+    def _call(
+        self, prompt: Prompt[Released], sampling: Sampling, schema: PublicText
+    ) -> dict[str, Any]:
+        size = sum(len(part.text.encode()) for m in prompt.messages for part in m.parts)
+        about = math.ceil(size / BYTES_A_TOKEN)
+        self._pace.wait(about + sampling.max_tokens)
+        begun = time.monotonic()
+        made: dict[str, Any]
+        try:
+            found = self._chat.ask(prompt, sampling, schema, deadline=Deadline(self._deadline_s))
+        except CloudError as error:
+            self._failed(error)
+            made = {"text": "", "whole": False, "wrong": error.reason}
+            sent, received = about, sampling.max_tokens
+        else:
+            self._failing.none()
+            made = {"text": found.text, "whole": found.whole, "held": found.held}
+            counted = math.ceil(len(found.text.encode()) / BYTES_A_TOKEN)
+            sent = about if found.sent is None else found.sent
+            received = counted if found.received is None else found.received
+        self.meter.add(sent, received, time.monotonic() - begun)
+        return made | {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+    def _failed(self, error: CloudError) -> None:
+        """Raise what is no reply at all."""
+        if error.reason in _UNREADABLE:
+            return
+        if error.reason in _HOPELESS:
+            raise GoneError(error.reason, f"the cloud model refuses: {error}") from None
+        failures = self._failing.more()
+        if failures >= _FAILURES_IN_A_ROW:
+            raise GoneError(
+                error.reason,
+                f"{failures} questions in a row had no answer ({error}): look after the server, "
+                "then go on with the same command. What was answered is kept",
+            ) from None
+        raise error
+
+
+class GoneError(CloudError):
+    """No further question has any hope: the run ends."""
+
+
+class Asking:
+    """The questions about one person or group, with what was made up for them so far."""
+
+    def __init__(self, server: Server, made: MadeUp, counts: Counts) -> None:
+        self._server, self._made, self.counts = server, made, counts
+
+    def learn(self, value: Any) -> None:
+        """Take this for made up: what the plan drew, or what an earlier step made."""
+        self._made.learn(value)
+
+    def ask(
+        self,
+        form: type[FormT],
+        template: Template,
+        values: Mapping[str, tuple[str, ...]],
+        seed: int,
+        check: Callable[[FormT], str],
+    ) -> Answer[FormT] | None:
+        """A usable reply, or None where there was none after all attempts.
+
+        Args:
+            form: what the reply must be.
+            template, values: the prompt; the values were made up in this build.
+            seed: of the first attempt.
+            check: what is wrong with a value that has the right form, in one word; "" if nothing.
+        """
+        self._made.learn(template.fixed)
+        parts = [made_up(self._made, part) for part in template.filled(values) if part]
+        for attempt in range(ATTEMPTS):
+            number = seed + attempt * 1_000_003
+            found = self._attempt(form, template, parts, number, repair=attempt == 0)
+            if found is not None:
+                wrong = check(found.value)
+                if not wrong:
+                    self._made.learn(found.value.model_dump())
+                    return found
+                self.counts.events[f"{template.step}: {wrong}"] += 1
+        self.counts.events[f"{template.step}: given up"] += 1
+        return None
+
+    def _attempt(
+        self,
+        form: type[FormT],
+        template: Template,
+        parts: list[Any],
+        seed: int,
+        *,
+        repair: bool,
+    ) -> Answer[FormT] | None:
+        messages: list[Message[Released]] = [Message("user", tuple(parts))]
+        key, reply, parsed = self._parsed(form, template, messages, seed)
+        if isinstance(parsed, list):
+            self.counts.events[f"{template.step}: {_kind(reply)}"] += 1
+            if not (repair and reply["text"].strip()):
+                return None
+            messages += self._repair(reply["text"], parsed)
+            key, reply, parsed = self._parsed(form, template, messages, seed)
+            if isinstance(parsed, list):
+                self.counts.events[f"{template.step}: not repaired"] += 1
+                return None
+            self.counts.events[f"{template.step}: repaired"] += 1
+        return Answer(parsed, key, seed, str(reply.get("at", "")), len(messages) > 1)
+
+    def _repair(self, text: str, mistakes: list[str]) -> list[Message[Released]]:
+        reply = text[:_REPAIRED_CHARS]
+        self._made.learn([reply, *mistakes])
+        told: list[Released] = [_BEFORE]
+        for each in mistakes:
+            told += [_DASH, made_up(self._made, each), _LINE]
+        return [
+            Message("assistant", (made_up(self._made, reply),)),
+            Message("user", (*told, _AFTER)),
+        ]
+
+    def _parsed(
+        self, form: type[FormT], template: Template, messages: list[Message[Released]], seed: int
+    ) -> tuple[str, dict[str, Any], FormT | list[str]]:
+        sampling = Sampling(
+            temperature=0.8,
+            top_p=0.95,
+            presence_penalty=0.5,
+            max_tokens=MAX_TOKENS[template.step],
+            seed=seed,
+        )
+        told = {
+            "step": template.step,
+            "messages": [[m.role, "".join(part.text for part in m.parts)] for m in messages],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "presence_penalty": sampling.presence_penalty,
+            "max_tokens": sampling.max_tokens,
+            "seed": seed,
+            "schema": SCHEMAS[template.step].text,
+        }
+        prompt: Prompt[Released] = Prompt(messages=tuple(messages), completion=())
+        key, reply, hit = self._server.reply(prompt, sampling, SCHEMAS[template.step], told)
+        self.counts.kept += hit
+        parsed = parse(form, str(reply.get("text", "")))
+        return key, reply, parsed
+
+
+def _kind(reply: dict[str, Any]) -> str:
+    """Why a reply cannot be used, in a word or two."""
+    if reply.get("wrong"):
+        return str(reply["wrong"])
+    return "wrong form" if reply.get("whole") else "cut off"

@@ -1,0 +1,213 @@
+"""Who is made up: drawn from a seed alone, so that a run that is repeated makes the same people.
+
+Diversity is steered. Field of work, age and region of the groups, and the kinds of texts of
+each person, go round in shuffled circles: in any run each value comes as often as any other,
+give or take one. What is left to the model is what a list cannot hold.
+
+Names and contact details come from Faker, under seeds of their own. Mail addresses end in
+`example.org`, telephone numbers are of the range 555-01xx that is kept for fiction, so that no
+real person is described by more than the chance of a name.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from cogenesis.data.coverage import field_names
+from cogenesis.errors import InputError, MissingExtraError
+
+AGES: Final = ((18, 24), (25, 34), (35, 44), (45, 54), (55, 64), (65, 84))
+
+# Regions whose names Faker writes in Latin letters, with its locale. All texts are English.
+REGIONS: Final = {
+    "United States": "en_US",
+    "United Kingdom": "en_GB",
+    "Canada": "en_CA",
+    "Australia": "en_AU",
+    "Ireland": "en_IE",
+    "India": "en_IN",
+    "New Zealand": "en_NZ",
+    "Nigeria": "yo_NG",
+    "Germany": "de_DE",
+    "France": "fr_FR",
+    "Mexico": "es_MX",
+    "Italy": "it_IT",
+    "Brazil": "pt_BR",
+    "Netherlands": "nl_NL",
+    "Poland": "pl_PL",
+    "Philippines": "en_PH",
+}
+
+KINDS: Final = (
+    "an e-mail to a colleague",
+    "a letter to a friend or relative",
+    "a post for social media",
+    "an article for a blog",
+    "an announcement or newsletter",
+    "a short speech",
+    "a report or proposal",
+    "a guide or plan",
+    "a page of a memoir",
+    "a review or reflection",
+    "an invitation or thank-you note",
+    "a complaint or request to an office",
+)
+
+MAX_PEOPLE: Final = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to build: together with model and templates it decides every question.
+
+    Attributes:
+        people: so many.
+        tasks: samples of each person.
+        history: earlier texts of each sample.
+        group: people made from one portrait.
+        seed: of everything.
+    """
+
+    people: int
+    tasks: int
+    history: int
+    group: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.people <= MAX_PEOPLE:
+            raise InputError(f"--people is 1 to {MAX_PEOPLE:,}")
+        if not (self.tasks >= 1 and self.history >= 0 and self.tasks + self.history <= 12):
+            raise InputError("--tasks and --history are at most 12 texts of a person together")
+        if self.group < 1:
+            raise InputError("a group has one person at least")
+
+    @property
+    def groups(self) -> int:
+        """How many portraits."""
+        return -(-self.people // self.group)
+
+    @property
+    def texts(self) -> int:
+        """Texts of each person: the earlier ones, and those of the samples."""
+        return self.tasks + self.history
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is given of a group; the portrait is the model's."""
+
+    number: int
+    field: str
+    ages: tuple[int, int]
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is given of a person.
+
+    Attributes:
+        number: from 0.
+        group: of the portrait.
+        name, age, city, region, mail, phone: of the person.
+        known: names of others, for the model to use.
+        kinds: of the texts, in their order.
+    """
+
+    number: int
+    group: int
+    name: str
+    age: int
+    city: str
+    region: str
+    mail: str
+    phone: str
+    known: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """As Ray and the record name it."""
+        return f"p{self.number:08d}"
+
+    def lines(self) -> list[str]:
+        """For the prompt."""
+        return [
+            f"- name: {self.name}",
+            f"- age: {self.age}",
+            f"- lives in: {self.city}, {self.region}",
+            f"- e-mail: {self.mail}",
+            f"- telephone: {self.phone}",
+            f"- people around: {', '.join(self.known)}",
+        ]
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def group_of(wanted: Wanted, number: int) -> Group:
+    """The given part of group `number`."""
+    ages = AGES[_round(wanted.seed, "ages", len(AGES), number)]
+    fields, regions = field_names(), tuple(REGIONS)
+    return Group(
+        number,
+        fields[_round(wanted.seed, "field", len(fields), number)],
+        ages,
+        regions[_round(wanted.seed, "region", len(regions), number)],
+    )
+
+
+def groups_of(wanted: Wanted) -> Iterator[Group]:
+    """All of them."""
+    return (group_of(wanted, number) for number in range(wanted.groups))
+
+
+def person_of(wanted: Wanted, number: int) -> Person:
+    """The given part of person `number`.
+
+    Raises:
+        MissingExtraError: Faker is not installed.
+    """
+    try:
+        from faker import Faker
+    except ImportError as error:
+        raise MissingExtraError("faker", "data") from error
+    group = group_of(wanted, number // wanted.group)
+    made: Any = Faker(REGIONS[group.region])
+    made.seed_instance(f"{wanted.seed}:{number}")
+    draw = random.Random(f"{wanted.seed}:person:{number}")  # noqa: S311  (no secret)
+    name = _plain_name(made)
+    told = "".join(c for c in name.casefold().replace(" ", ".") if c.isalnum() or c == ".")
+    kinds = _circle(wanted.seed, f"kinds {number}", KINDS, wanted.texts)
+    return Person(
+        number,
+        group.number,
+        name,
+        draw.randint(*group.ages),
+        made.city(),
+        group.region,
+        f"{told}@example.org",
+        f"555-01{draw.randrange(100):02d}",
+        tuple(dict.fromkeys(_plain_name(made) for _ in range(4))),
+        tuple(kinds),
+    )
+
+
+def _plain_name(made: Any) -> str:
+    return " ".join(f"{made.first_name()} {made.last_name()}".split())
+
+
+def _circle(seed: int, name: str, values: Sequence[str], count: int) -> list[str]:
+    return [values[_round(seed, name, len(values), at)] for at in range(count)]
+
+
+def _round(seed: int, name: str, size: int, at: int) -> int:
+    """The place at step `at` of circles through 0 to size - 1, each shuffled anew."""
+    order = list(range(size))
+    random.Random(f"{seed}:{name}:{at // size}").shuffle(order)  # noqa: S311  (no secret)
+    return order[at % size]

@@ -1,0 +1,210 @@
+"""The four steps: a portrait, a profile, tasks, and texts written one after another.
+
+A portrait is made for a group, all else for one person, in this order, because each step reads
+what the steps before it made up. What comes out is plain data that can go from worker to worker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cogenesis.data.building.asking import Answer, Asking, Counts, Server
+from cogenesis.data.building.forms import Portrait, Profile, Tasks, WritingTask, Written
+from cogenesis.data.building.plan import Group, Person
+from cogenesis.data.building.samples import PersonTexts, WrittenText, context_of, fact_found
+from cogenesis.data.building.screening import echoes, wrong_task, wrong_text
+from cogenesis.data.building.templates import StepName, Template
+from cogenesis.data.repeats import alike, runs
+from cogenesis.privacy.made_up import MadeUp
+
+NONE_YET: Final = "(none yet)"
+EARLIER_CHARS: Final = 1_500
+"""Of each earlier text in the prompt for the next: enough for the voice."""
+
+EARLIER_SHOWN: Final = 4
+SAME_PORTRAIT: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a group or a person, and what it took.
+
+    Attributes:
+        made: `PersonTexts.told()` or the portrait's fields; None if it was dropped.
+        record: of each question that was used: step, key, seed, time, repaired.
+        events: replies that could not be used, by step and kind.
+        kept: replies that were there before.
+    """
+
+    made: dict[str, Any] | None = field(repr=False)
+    record: list[dict[str, Any]] = field(repr=False)
+    events: dict[str, int]
+    kept: int
+
+
+class Maker:
+    """Makes up groups and people; one for each process."""
+
+    def __init__(
+        self, server: Server, templates: Mapping[StepName, Template], *, seed: int, source: str
+    ) -> None:
+        self._server, self._templates = server, templates
+        self._seed, self._source = seed, source
+
+    def portrait(self, group: Group, others: Sequence[str]) -> Outcome:
+        """A group's portrait, unlike these others (one line each)."""
+        asking, record = self._begin(), list[dict[str, Any]]()
+        low, high = group.ages
+        values = {
+            "field": (group.field,),
+            "ages": (f"{low} to {high}",),
+            "region": (group.region,),
+            "others": _lines(others),
+        }
+        asking.learn(values)
+
+        def check(found: Portrait) -> str:
+            if echoes(found.description, self._templates["portrait"].fixed):
+                return "echo of the prompt"
+            line = portrait_line(found.model_dump())
+            same = any(alike(runs(line), runs(each)) > SAME_PORTRAIT for each in others)
+            return "repeated" if same else ""
+
+        answer = asking.ask(Portrait, self._templates["portrait"], values, self._seed, check)
+        _note(record, "portrait", answer)
+        return _outcome(None if answer is None else answer.value.model_dump(), record, asking)
+
+    def person(self, person: Person, portrait: dict[str, Any]) -> Outcome:
+        """A person of a group: profile, tasks and texts. Fewer texts than tasks may come out."""
+        asking, record = self._begin(), list[dict[str, Any]]()
+        asking.learn([portrait, person.told(), person.lines()])
+        profile = self._profile(asking, person, portrait, record)
+        if profile is None:
+            return _outcome(None, record, asking)
+        found = PersonTexts(person, portrait["occupation"], profile)
+        asking.learn([found.profile_lines(), found.fact_lines()])
+        tasks = self._tasks(asking, found, record)
+        for number, task in enumerate(tasks):
+            text = self._text(asking, found, task, number, record)
+            if text is not None:
+                found.texts.append(text)
+        return _outcome(found.told() if found.texts else None, record, asking)
+
+    def _begin(self) -> Asking:
+        return Asking(self._server, MadeUp(self._source), Counts())
+
+    def _profile(
+        self,
+        asking: Asking,
+        person: Person,
+        portrait: dict[str, Any],
+        record: list[dict[str, Any]],
+    ) -> Profile | None:
+        values = {
+            "portrait": (portrait["occupation"], ". ", portrait["description"]),
+            "identity": _lines(person.lines()),
+        }
+        asking.learn(values)
+
+        def check(found: Profile) -> str:
+            fixed = self._templates["profile"].fixed
+            all_of = (*found.private_facts, *found.device_activity)
+            if any(echoes(each, fixed) for each in all_of):
+                return "echo of the prompt"
+            return "repeated" if len(set(all_of)) < 0.7 * len(all_of) else ""
+
+        seed = self._seed + person.number
+        answer = asking.ask(Profile, self._templates["profile"], values, seed, check)
+        _note(record, "profile", answer)
+        return None if answer is None else answer.value
+
+    def _tasks(
+        self, asking: Asking, found: PersonTexts, record: list[dict[str, Any]]
+    ) -> list[WritingTask]:
+        """As many as are wanted, if the model gives enough good ones in two questions."""
+        context = context_of(found)
+        taken: list[WritingTask] = []
+        wrong: Counter[str] = asking.counts.events
+        for round_ in range(2):
+            kinds = found.person.kinds[len(taken) :]
+            if not kinds:
+                break
+            values = {
+                "profile": _lines(found.profile_lines()),
+                "count": (str(len(kinds)),),
+                "kinds": _lines([f"{at}. {kind}" for at, kind in enumerate(kinds, start=1)]),
+            }
+            asking.learn(values)
+            seed = self._seed + found.person.number * 2 + round_ + 7_919
+            answer = asking.ask(Tasks, self._templates["tasks"], values, seed, lambda _: "")
+            _note(record, "tasks", answer)
+            for task in [] if answer is None else answer.value.tasks[: len(kinds)]:
+                why = wrong_task(task.task, task.details, context, [each.task for each in taken])
+                if why:
+                    wrong[f"tasks: {why}"] += 1
+                else:
+                    taken.append(task)
+        short = len(found.person.kinds) - len(taken)
+        if short:
+            wrong["tasks: too few"] += short
+        return taken
+
+    def _text(
+        self,
+        asking: Asking,
+        found: PersonTexts,
+        task: WritingTask,
+        number: int,
+        record: list[dict[str, Any]],
+    ) -> WrittenText | None:
+        earlier = found.texts[-EARLIER_SHOWN:]
+        shown = [f"{each.task}\n{each.text[:EARLIER_CHARS]}\n" for each in earlier]
+        values = {
+            "profile": _lines(found.profile_lines()),
+            "facts": _lines(found.fact_lines()),
+            "earlier": _lines(shown),
+            "task": (task.task,),
+            "details": (task.details,),
+        }
+        asking.learn(values)
+        template = self._templates["text"]
+
+        def check(reply: Written) -> str:
+            return wrong_text(reply.text, template.fixed, [each.text for each in found.texts])
+
+        seed = self._seed + found.person.number * 100 + number + 104_729
+        answer = asking.ask(Written, template, values, seed, check)
+        _note(record, "text", answer, text=number)
+        if answer is None:
+            return None
+        facts = found.profile.private_facts
+        told = [at for at in dict.fromkeys(answer.value.facts_used) if 1 <= at <= len(facts)]
+        seen = [at for at, fact in enumerate(facts, start=1) if fact_found(fact, answer.value.text)]
+        return WrittenText(
+            task.task, task.details, answer.value.text, answer.value.outline, told, seen
+        )
+
+
+def portrait_line(portrait: Mapping[str, Any]) -> str:
+    """A portrait as later ones are told of it."""
+    return f"{portrait['occupation']}: {portrait['description'][:160]}"
+
+
+def _lines(lines: Sequence[str]) -> tuple[str, ...]:
+    """A gap's value: one text of all lines."""
+    return ("\n".join(lines) or NONE_YET,)
+
+
+def _note(
+    record: list[dict[str, Any]], step: StepName, answer: Answer[Any] | None, **more: int
+) -> None:
+    if answer is not None:
+        told = {"seed": answer.seed, "time": answer.at, "repaired": answer.repaired}
+        record.append({"step": step, **more, "reply": answer.key, **told})
+
+
+def _outcome(made: dict[str, Any] | None, record: list[dict[str, Any]], asking: Asking) -> Outcome:
+    return Outcome(made, record, dict(asking.counts.events), asking.counts.kept)

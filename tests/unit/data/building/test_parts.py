@@ -1,0 +1,174 @@
+"""The parts of a build: what may be said, prompts, forms, the plan, the splits."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogenesis.context.private_context import PrivateContext, ProfileField
+from cogenesis.data.building.folder import parse_shares, split_names
+from cogenesis.data.building.forms import FORMS, SCHEMAS, Written, parse
+from cogenesis.data.building.plan import KINDS, REGIONS, Wanted, group_of, person_of
+from cogenesis.data.building.screening import echoes, wrong_task, wrong_text
+from cogenesis.data.building.templates import STEPS, load_templates, write_templates
+from cogenesis.data.coverage import field_of
+from cogenesis.errors import EgressError, InputError
+from cogenesis.privacy.made_up import MadeUp
+from cogenesis.privacy.released import made_up, public
+from cogenesis.privacy.released_body import release_body
+from cogenesis.wire import FixedJson, Text
+from tests.conftest import PACKAGE
+from tests.unit.data.building.invented import text
+
+KEYS = re.compile(r"\bMadeUp\b|\bmade_up\(|import made_up|MadeUpText")
+KEY_HOLDERS = {
+    "privacy/made_up.py",
+    "privacy/released.py",
+    "privacy/released_body.py",
+    "data/building/asking.py",
+    "data/building/steps.py",
+}
+
+
+def test_only_what_the_build_made_up_is_released() -> None:
+    made = MadeUp("a test")
+    made.learn({"name": "Ada", "facts": ["She hides a boat.", ("deep", {"more": "down"})]})
+    assert made_up(made, "She hides a boat.").text == "She hides a boat."
+    assert made_up(made, "down").source == "a test"
+    for unknown in ("She hides a", "Ada ", "hides", "She hides a boat. "):
+        with pytest.raises(EgressError):
+            made_up(made, unknown)
+    with pytest.raises(EgressError):
+        made_up("no proof", "Ada")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        pickle.dumps(made)
+
+
+def test_only_the_build_holds_the_key_and_it_reads_no_private_context() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        source = path.read_text("utf-8")
+        if KEYS.search(source):
+            assert name in KEY_HOLDERS, name
+        if name.startswith("data/building/"):
+            for reader in ("context.reader", "own_folder", "data.reading", "data.importing"):
+                assert reader not in source, f"{name} can read private texts"
+
+
+def test_a_schema_is_sent_as_json_and_nothing_else_may_be() -> None:
+    body = {"schema": FixedJson(public('{"type":"object"}'))}
+    assert release_body(body).data == b'{"schema":{"type":"object"}}'
+    assert release_body(body).fixed
+    with pytest.raises(EgressError):
+        release_body({"content": FixedJson(public('{"type":"object"}'))})
+    made = MadeUp("a test")
+    made.learn('"secret"')
+    with pytest.raises(EgressError):
+        release_body({"schema": FixedJson(made_up(made, '"secret"'))})  # type: ignore[arg-type]
+    note = release_body({"content": Text((made_up(made, '"secret"'),))})
+    assert note.note == "made up: a test" and not note.fixed and not note.published
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_schemas_ask_for_what_the_forms_want(step: str) -> None:
+    schema = json.loads(SCHEMAS[step].text)  # type: ignore[index]
+    form = FORMS[step].model_json_schema()  # type: ignore[index]
+    assert set(schema["properties"]) == set(form["properties"]) == set(schema["required"])
+    for name, wanted in form["properties"].items():
+        assert schema["properties"][name]["type"] == wanted["type"], name
+
+
+@given(st.text(max_size=200))
+def test_any_reply_is_parsed_or_refused(reply: str) -> None:
+    found = parse(Written, reply)
+    assert isinstance(found, list | Written)
+    assert not isinstance(found, list) or found
+
+
+def test_a_reply_in_a_fence_or_with_words_around_it_is_read() -> None:
+    value = {"outline": ["one two"], "text": text(1), "facts_used": [1]}
+    told = json.dumps(value)
+    for reply in (told, f"Sure!\n```json\n{told}\n```\nBye", f"Here: {told} That is all."):
+        assert isinstance(parse(Written, reply), Written)
+
+
+def test_mistakes_tell_places_and_no_values() -> None:
+    mistakes = parse(Written, '{"outline": ["ok ok"], "text": "Ada is ill", "facts_used": "Ada"}')
+    assert isinstance(mistakes, list)
+    assert any(each.startswith("facts_used") for each in mistakes)
+    assert "Ada" not in " ".join(mistakes)
+
+
+def test_templates_can_be_replaced_and_must_keep_their_gaps(tmp_path: Path) -> None:
+    assert len(write_templates(tmp_path)) == 4
+    assert write_templates(tmp_path) == []
+    assert load_templates(tmp_path)["text"].sha256 == load_templates()["text"].sha256
+    (tmp_path / "text.txt").write_text("version: mine-2\n$profile $facts $earlier $task $details")
+    assert load_templates(tmp_path)["text"].version == "mine-2"
+    (tmp_path / "text.txt").write_text("version: mine-2\n$profile $facts $task $details $dog")
+    with pytest.raises(InputError, match=r"lacks \$earlier, has an unknown \$dog"):
+        load_templates(tmp_path)
+    (tmp_path / "text.txt").write_text("$profile")
+    with pytest.raises(InputError, match="version"):
+        load_templates(tmp_path)
+    with pytest.raises(InputError, match="no template"):
+        load_templates(tmp_path / "nowhere")
+
+
+def test_the_plan_goes_round_and_is_the_same_again() -> None:
+    wanted = Wanted(people=64, tasks=1, history=3, group=1, seed=5)
+    groups = [group_of(wanted, number) for number in range(64)]
+    assert groups == [group_of(wanted, number) for number in range(64)]
+    for counts in (Counter(g.region for g in groups), Counter(g.ages for g in groups)):
+        assert max(counts.values()) - min(counts.values()) <= 1
+    assert set(Counter(g.region for g in groups)) == set(REGIONS)
+    people = [person_of(wanted, number) for number in range(40)]
+    assert people == [person_of(wanted, number) for number in range(40)]
+    for person, group in zip(people, groups, strict=False):
+        assert group.ages[0] <= person.age <= group.ages[1]
+        assert person.mail.endswith("@example.org") and person.phone.startswith("555-01")
+        assert len(set(person.kinds)) == 4 and set(person.kinds) <= set(KINDS)
+    assert field_of("a nurse") in {g.field for g in groups}
+
+
+@given(st.integers(1, 60), st.integers(0, 5))
+def test_each_group_is_in_one_split_and_shares_are_kept(count: int, seed: int) -> None:
+    shares = {"train": 0.8, "validation": 0.1, "test": 0.1}
+    groups = [f"0_{number}" for number in range(count)]
+    found = split_names(groups, shares, seed)
+    assert set(found) == set(groups)
+    counts = Counter(found.values())
+    if count >= 3:
+        assert set(counts) == set(shares)
+    for name, share in shares.items():
+        assert abs(counts[name] - share * count) <= 2
+
+
+@pytest.mark.parametrize("bad", ["train", "train=x", "a b=1", "train=-1", "train=0,test=0", ""])
+def test_bad_shares_are_refused(bad: str) -> None:
+    with pytest.raises(InputError):
+        parse_shares(bad)
+
+
+def test_tasks_and_texts_are_screened() -> None:
+    context = PrivateContext([ProfileField("Name", "Wren Aldous")])
+    details = "Tell them about the broken gate."
+    assert wrong_task("Write a letter about a broken gate", details, context, []) == ""
+    assert wrong_task("Write a letter: gate", details, context, []).startswith("colon")
+    assert "private" in wrong_task("Write a letter from Wren Aldous", details, context, [])
+    same = "Write a letter about a broken gate"
+    assert wrong_task(same, details, context, [same]) == "repeated"
+    assert wrong_task("Write a letter to [Name of person]", details, context, []) == "leftover"
+    assert wrong_text(text(3), [], []) == ""
+    assert wrong_text(text(3), [], [text(3)]) == "repeated"
+    assert wrong_text(text(3)[:-1] + " and then the rest of them went", [], []) == "unfinished"
+    fixed = ["Write it in first person, 120 to 250 words, finished, with nothing left"]
+    assert echoes("He said: write it in first person 120 to 250 words. Yes.", fixed)
+    assert not echoes("He said: write it in first person, please, and soon.", fixed)
