@@ -134,13 +134,7 @@ def build(
         _run(build_, at_a_time, prices)
     report = finish(settings, build_.made, shares)
     taken = _taken(build_.made.measured, prices) | {"replies_kept_before": build_.made.kept}
-    told = report | {"now": taken, "folder": str(out), **when_and_where()}
-    if as_json:
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
-    else:
-        _show(told, out)
-    if not sum(report["samples"].values()):
-        raise CloudError("bad-reply", f"no sample came out: {out / 'report.json'} says why")
+    _told(report | {"now": taken, "folder": str(out), **when_and_where()}, out, as_json=as_json)
 
 
 def templates(
@@ -244,6 +238,16 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _told(told: dict[str, Any], out: Path, *, as_json: bool) -> None:
+    """Raises CloudError: nothing came out."""
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        _show(told, out)
+    if not sum(told["samples"].values()):
+        raise CloudError("bad-reply", f"no sample came out: {out / 'report.json'} says why")
 
 
 def _show(told: dict[str, Any], out: Path) -> None:

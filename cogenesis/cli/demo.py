@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
@@ -57,7 +58,8 @@ def demo(
 ) -> None:
     """Watch two real models write a text together, with nothing private leaving.
 
-    Fetches both demo models (330 MB) at the first run. The person is invented.
+    Fetches both demo models (330 MB) at the first run. The device model is tuned by an adapter,
+    and a trained gate weighs the two; both come with the program. The person is invented.
 
     Examples:
 
@@ -71,6 +73,8 @@ def demo(
     from cogenesis.cli.screen import Screen, result_object
     from cogenesis.cloud_server import DemoCloud
     from cogenesis.demo import DEMO_INSTRUCTION, demo_person
+    from cogenesis.fusion.gate_file import SHIPPED, load_gate
+    from cogenesis.fusion.settings import FusionSettings
     from cogenesis.home import home
     from cogenesis.models import LlamaCpp
     from cogenesis.models.adapters import find_adapter
@@ -81,7 +85,9 @@ def demo(
     cloud_path = fetch_model("demo-cloud", quiet=as_json)
     adapter = find_adapter("demo-device", None)
     ledger_path = home() / "demo-ledger.sqlite"
-    task = Task(DEMO_INSTRUCTION, demo_person(), seed=seed, max_tokens=max_tokens)
+    gate = load_gate(Path(SHIPPED))
+    fusion = FusionSettings(rule=gate.rule, gate=gate)
+    task = Task(DEMO_INSTRUCTION, demo_person(), seed=seed, max_tokens=max_tokens, fusion=fusion)
     modes: tuple[Written, ...] = ("sketch", "fusion") if mode == "both" else (mode,)
     results = {}
     with ExitStack() as stack:

@@ -159,7 +159,8 @@ def write(
     gate: Annotated[
         Path | None,
         typer.Option(
-            help="A gate of “cogenesis train gate”: sets the device model's share at each token.",
+            help="A gate of “cogenesis train gate”: sets the device model's share at each token. "
+            "demo: the one for the two demo models.",
             rich_help_panel=FUSION,
         ),
     ] = None,

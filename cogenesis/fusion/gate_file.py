@@ -26,6 +26,11 @@ from cogenesis.fusion.gate_input import FEATURES, SEEN
 from cogenesis.fusion.gates import PAPER_K, Gate, PaperGate, SmallGate
 from cogenesis.fusion.mixing import RULES
 
+SHIPPED: Final = "demo"
+"""What `--gate` takes for the gate that comes with the program, for the two demo models."""
+
+_SHIPPED_FILE: Final = Path(__file__).resolve().parent.parent / "shipped" / "demo-gate.npz"
+
 FORMAT: Final = "cogenesis-gate"
 VERSION: Final = 1
 
@@ -140,12 +145,14 @@ def save_gate(path: Path, trained: TrainedGate) -> None:
 
 
 def load_gate(path: Path) -> TrainedGate:
-    """Read what `save_gate` wrote.
+    """Read what `save_gate` wrote; a path that is just SHIPPED is the gate of the program.
 
     Raises:
         InputError: there is no such file.
         ModelFileError: it is no gate, of another version, or damaged; the message says what.
     """
+    if str(path) == SHIPPED and not path.is_file():
+        path = _SHIPPED_FILE
     if not path.is_file():
         raise InputError(f"{path}: there is no such gate. Check the path.")
     try:

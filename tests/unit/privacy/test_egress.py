@@ -82,7 +82,7 @@ def test_headers_say_nothing_about_the_device(ledger: Ledger) -> None:
         {"prompt": (17, 4, 23)},  # token ids are text
         {"prompt": 17},
         {"a_private_key": True},
-        {"messages": ({"role": Text((public("user"),)), "name": Text((public("x"),))},)},
+        {"messages": ({"role": Text((public("user"),)), "surname": Text((public("x"),))},)},
         {"temperature": float("nan")},
         {"stop": (Text(cast(Any, (object(),))),)},
     ],

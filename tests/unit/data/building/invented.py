@@ -9,11 +9,44 @@ from typing import Any
 
 from tests.unit.models.loopback import Handler
 
-WORDS = (
-    "harbour lantern bridge orchard violin ladder copper meadow ticket kettle marble window "
-    "garden saddle ribbon cellar pepper candle anchor basket mirror pillow thunder feather "
-    "gravel blanket compass drawer hammer needle parcel quarry rocket shovel tunnel velvet"
-).split()  # noqa: SIM905
+WORDS = [
+    "harbour",
+    "lantern",
+    "bridge",
+    "orchard",
+    "violin",
+    "ladder",
+    "copper",
+    "meadow",
+    "ticket",
+    "kettle",
+    "marble",
+    "window",
+    "garden",
+    "saddle",
+    "ribbon",
+    "cellar",
+    "pepper",
+    "candle",
+    "anchor",
+    "basket",
+    "mirror",
+    "pillow",
+    "thunder",
+    "feather",
+    "gravel",
+    "blanket",
+    "compass",
+    "drawer",
+    "hammer",
+    "needle",
+    "parcel",
+    "quarry",
+    "rocket",
+    "shovel",
+    "tunnel",
+    "velvet",
+]
 
 Step = str
 Answer = Callable[[Step, str, int], Any]

@@ -166,11 +166,11 @@ HOSTILE: dict[str, Answer] = {
 
 @pytest.mark.parametrize("fault", HOSTILE)
 def test_a_hostile_server_costs_samples_and_not_the_run(fault: str, tmp_path: Path) -> None:
-    """Every third question is answered badly: what is good comes out, the rest is counted."""
+    """Every second question is answered badly: what is good comes out, the rest is counted."""
 
     def answer(step: str, prompt: str, number: int) -> Any:
         return (
-            HOSTILE[fault](step, prompt, number) if number % 3 == 0 else good(step, prompt, number)
+            HOSTILE[fault](step, prompt, number) if number % 2 == 0 else good(step, prompt, number)
         )
 
     with Loopback(server(answer)) as cloud:
@@ -229,7 +229,7 @@ def test_a_general_part_that_the_guard_would_keep_is_dropped(tmp_path: Path) -> 
     with Loopback(server(answer)) as cloud:
         done = built(cloud.url, tmp_path / "out")
     told = json.loads(done.stdout)
-    assert told["replies"]["tasks: private in the general part"] == 6
+    assert told["replies"]["tasks: private in the general part"] == 12  # asked twice
     for sample in made(tmp_path / "out"):
         assert "weather" not in sample["general_instruction"]
 
