@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cogenesis.assistant import Assistant, Result, Task
     from cogenesis.cli.left import Left
     from cogenesis.cli.screen import Screen
+    from cogenesis.fusion.settings import FusionSettings
     from cogenesis.privacy.ledger import Row
 
 DemoMode = Literal["sketch", "fusion", "both"]
@@ -73,8 +74,6 @@ def demo(
     from cogenesis.cli.screen import Screen, result_object
     from cogenesis.cloud_server import DemoCloud
     from cogenesis.demo import DEMO_INSTRUCTION, demo_person
-    from cogenesis.fusion.gate_file import SHIPPED, load_gate
-    from cogenesis.fusion.settings import FusionSettings
     from cogenesis.home import home
     from cogenesis.models import LlamaCpp
     from cogenesis.models.adapters import find_adapter
@@ -85,9 +84,9 @@ def demo(
     cloud_path = fetch_model("demo-cloud", quiet=as_json)
     adapter = find_adapter("demo-device", None)
     ledger_path = home() / "demo-ledger.sqlite"
-    gate = load_gate(Path(SHIPPED))
-    fusion = FusionSettings(rule=gate.rule, gate=gate)
-    task = Task(DEMO_INSTRUCTION, demo_person(), seed=seed, max_tokens=max_tokens, fusion=fusion)
+    task = Task(
+        DEMO_INSTRUCTION, demo_person(), seed=seed, max_tokens=max_tokens, fusion=_weighed()
+    )
     modes: tuple[Written, ...] = ("sketch", "fusion") if mode == "both" else (mode,)
     results = {}
     with ExitStack() as stack:
@@ -109,6 +108,15 @@ def demo(
         typer.echo(json.dumps(shown, ensure_ascii=False))
     screen.say(f"The record stays: cogenesis ledger show --ledger '{ledger_path}'", "dim")
     screen.say(f"\n{STAND_INS}")
+
+
+def _weighed() -> FusionSettings:
+    """Fusion with the trained gate of the demo pair."""
+    from cogenesis.fusion.gate_file import SHIPPED, load_gate
+    from cogenesis.fusion.settings import FusionSettings
+
+    gate = load_gate(Path(SHIPPED))
+    return FusionSettings(rule=gate.rule, gate=gate)
 
 
 def _introduce(screen: Screen, assistant: Assistant, task: Task) -> None:
