@@ -84,9 +84,8 @@ def demo(
     cloud_path = fetch_model("demo-cloud", quiet=as_json)
     adapter = find_adapter("demo-device", None)
     ledger_path = home() / "demo-ledger.sqlite"
-    task = Task(
-        DEMO_INSTRUCTION, demo_person(), seed=seed, max_tokens=max_tokens, fusion=_weighed()
-    )
+    person, length = demo_person(), max_tokens
+    task = Task(DEMO_INSTRUCTION, person, seed=seed, max_tokens=length, fusion=_weighed())
     modes: tuple[Written, ...] = ("sketch", "fusion") if mode == "both" else (mode,)
     results = {}
     with ExitStack() as stack:

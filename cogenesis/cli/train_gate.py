@@ -56,6 +56,7 @@ def gate(
     """
     from cogenesis.fusion.gate_file import save_gate
     from cogenesis.training.gate import GateTraining
+    from cogenesis.training.gate_card import write_card
     from cogenesis.training.gate_data import read_gate_data
     from cogenesis.training.gate_fit import FitSettings, load_torch
 
@@ -72,8 +73,10 @@ def gate(
     seconds = round(time.monotonic() - begun, 1)
     told = {"kind": kind, "rule": rule, "parameters": fitted.parameters, "seconds": seconds}
     told |= {"folds": folds, "seed": seed, **report, **when_and_where()}
-    save_gate(out, _trained(fitted, kind, rule, data, told))
-    told["bytes_of_file"] = out.stat().st_size
+    trained = _trained(fitted, kind, rule, data, told)
+    save_gate(out, trained)
+    card = write_card(out, trained, told, str(told["command"]))
+    told |= {"card": card.name, "bytes_of_file": out.stat().st_size}
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
