@@ -75,8 +75,8 @@ def gate(
     told |= {"folds": folds, "seed": seed, **report, **when_and_where()}
     trained = _trained(fitted, kind, rule, data, told)
     save_gate(out, trained)
-    card = write_card(out, trained, told, str(told["command"]))
-    told |= {"card": card.name, "bytes_of_file": out.stat().st_size}
+    write_card(out, trained, told, str(told["command"]))
+    told["bytes_of_file"] = out.stat().st_size
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:

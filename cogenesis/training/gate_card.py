@@ -13,12 +13,12 @@ _UNKNOWN: Final = "as its makers state"
 
 _LIMITS: Final = (
     (
-        "It is for these two models, this adapter and this mixing rule; with others it weighs badly, "
-        "which costs quality and no privacy."
+        "It is for these two models, this adapter and this mixing rule; with others it weighs "
+        "badly, which costs quality and no privacy."
     ),
     (
-        "The figures are of people whom the scored gate was not fitted to (cross-fitting). The gate "
-        "in the file was fitted to all of them: measure it on other people's texts."
+        "The figures are of people whom the scored gate was not fitted to (cross-fitting). The "
+        "gate in the file was fitted to all of them: measure it on other people's texts."
     ),
     "Fitted to private texts, its few numbers say next to nothing about them; that was not proven.",
 )
