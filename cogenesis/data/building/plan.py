@@ -21,24 +21,25 @@ from cogenesis.errors import InputError, MissingExtraError
 
 AGES: Final = ((18, 24), (25, 34), (35, 44), (45, 54), (55, 64), (65, 84))
 
-# Regions whose names Faker writes in Latin letters, with its locale. All texts are English.
-REGIONS: Final = {
-    "United States": "en_US",
-    "United Kingdom": "en_GB",
-    "Canada": "en_CA",
-    "Australia": "en_AU",
-    "Ireland": "en_IE",
-    "India": "en_IN",
-    "New Zealand": "en_NZ",
-    "Nigeria": "yo_NG",
-    "Germany": "de_DE",
-    "France": "fr_FR",
-    "Mexico": "es_MX",
-    "Italy": "it_IT",
-    "Brazil": "pt_BR",
-    "Netherlands": "nl_NL",
-    "Poland": "pl_PL",
-    "Philippines": "en_PH",
+# Regions whose names Faker writes in Latin letters, with its locale, and some of their cities
+# (Faker's cities are not the same for the same seed in every locale). All texts are English.
+REGIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "United States": ("en_US", ("Tucson", "Duluth", "Savannah", "Spokane", "Dayton", "Boise")),
+    "United Kingdom": ("en_GB", ("Leeds", "Swansea", "Inverness", "Norwich", "Derby", "Bristol")),
+    "Canada": ("en_CA", ("Halifax", "Regina", "Kingston", "Kelowna", "Moncton", "Guelph")),
+    "Australia": ("en_AU", ("Hobart", "Cairns", "Geelong", "Bendigo", "Darwin", "Albany")),
+    "Ireland": ("en_IE", ("Cork", "Galway", "Sligo", "Waterford", "Ennis", "Dundalk")),
+    "India": ("en_IN", ("Mysuru", "Nagpur", "Kochi", "Jaipur", "Pune", "Shillong")),
+    "New Zealand": ("en_NZ", ("Dunedin", "Napier", "Nelson", "Rotorua", "Timaru", "Whanganui")),
+    "Nigeria": ("yo_NG", ("Ibadan", "Abeokuta", "Akure", "Ilorin", "Lagos", "Osogbo")),
+    "Germany": ("de_DE", ("Bremen", "Erfurt", "Kassel", "Freiburg", "Rostock", "Ulm")),
+    "France": ("fr_FR", ("Nantes", "Dijon", "Pau", "Rennes", "Limoges", "Reims")),
+    "Mexico": ("es_MX", ("Puebla", "Oaxaca", "Toluca", "Morelia", "Saltillo", "Colima")),
+    "Italy": ("it_IT", ("Bologna", "Trieste", "Bari", "Perugia", "Modena", "Lecce")),
+    "Brazil": ("pt_BR", ("Recife", "Curitiba", "Goiania", "Belem", "Santos", "Londrina")),
+    "Netherlands": ("nl_NL", ("Utrecht", "Zwolle", "Breda", "Leiden", "Arnhem", "Groningen")),
+    "Poland": ("pl_PL", ("Lublin", "Gdansk", "Opole", "Torun", "Rzeszow", "Kielce")),
+    "Philippines": ("en_PH", ("Iloilo", "Baguio", "Davao", "Cebu", "Naga", "Dumaguete")),
 }
 
 KINDS: Final = (
@@ -178,7 +179,8 @@ def person_of(wanted: Wanted, number: int) -> Person:
     except ImportError as error:
         raise MissingExtraError("faker", "data") from error
     group = group_of(wanted, number // wanted.group)
-    made: Any = Faker(REGIONS[group.region])
+    locale, cities = REGIONS[group.region]
+    made: Any = Faker(locale)
     made.seed_instance(f"{wanted.seed}:{number}")
     draw = random.Random(f"{wanted.seed}:person:{number}")  # noqa: S311  (no secret)
     name = _plain_name(made)
@@ -189,7 +191,7 @@ def person_of(wanted: Wanted, number: int) -> Person:
         group.number,
         name,
         draw.randint(*group.ages),
-        made.city(),
+        draw.choice(cities),
         group.region,
         f"{told}@example.org",
         f"555-01{draw.randrange(100):02d}",
