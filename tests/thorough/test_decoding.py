@@ -170,7 +170,9 @@ def test_positions_that_are_held_back_change_no_token(
         weights |= {token.weight for token in tokens}
         if size == 1:
             count = way.tally.round_trips
-            assert cloud.requests(count) == count == plain.tally.round_trips
+            assert cloud.requests(count) == count
+            # One may have been on its way when the position turned out to be held back.
+            assert count - plain.tally.round_trips in {0, 1}
     assert weights == {0.5, 1.0}
 
 
