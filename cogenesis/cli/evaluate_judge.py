@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.device_model import AdapterOption, model_id
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.cli.evaluate_texts import (
     CloudKeyOption,
@@ -34,7 +35,6 @@ from cogenesis.cli.evaluate_texts import (
     ZeroShotOption,
     cloud_of,
     find_texts,
-    model_id,
     open_published,
 )
 
@@ -104,6 +104,7 @@ def judge(
     ] = None,
     unsafe_send_context: UnsafeOption = False,
     device: DeviceOption = "demo-device",
+    adapter: AdapterOption = None,
     zero_shot_device: ZeroShotOption = None,
     cloud: CloudOption = "demo-cloud",
     cloud_url: CloudUrlOption = None,
@@ -140,6 +141,7 @@ def judge(
         texts=texts,
         unsafe=unsafe_send_context,
         device=device,
+        adapter=adapter,
         zero_shot=zero_shot_device,
         cloud=cloud,
         cloud_url=cloud_url,

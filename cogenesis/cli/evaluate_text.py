@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.device_model import AdapterOption
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.cli.evaluate_texts import (
     CloudKeyOption,
@@ -87,6 +88,7 @@ def text(
     ] = None,
     unsafe_send_context: UnsafeOption = False,
     device: DeviceOption = "demo-device",
+    adapter: AdapterOption = None,
     zero_shot_device: ZeroShotOption = None,
     cloud: CloudOption = "demo-cloud",
     cloud_url: CloudUrlOption = None,
@@ -126,6 +128,7 @@ def text(
         texts=texts,
         unsafe=unsafe_send_context,
         device=device,
+        adapter=adapter,
         zero_shot=zero_shot_device,
         cloud=cloud,
         cloud_url=cloud_url,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from cogenesis.cli.device_model import adapter_id, model_id
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.errors import InputError
 
@@ -83,7 +84,8 @@ ZeroShotOption = Annotated[
     str | None,
     typer.Option(
         "--zero-shot-device",
-        help="The device model before tuning, for device:zero-shot.",
+        help="The device model before tuning, for device:zero-shot. Default: --device without "
+        "its adapter.",
         rich_help_panel=WRITING,
     ),
 ]
@@ -146,6 +148,7 @@ class TextOptions:
     texts: Path | None
     unsafe: bool
     device: str
+    adapter: str | None
     zero_shot: str | None
     cloud: str
     cloud_url: str | None
@@ -166,6 +169,7 @@ class TextOptions:
         """The settings, as the report tells them; no address and no path."""
         return {
             "device": self.device,
+            "adapter": self.adapter and Path(self.adapter).name,
             "zero_shot_device": self.zero_shot,
             "cloud": self.cloud if self.cloud_url is None else self.cloud_model,
             "gate": None if self.gate is None else self.gate.name,
@@ -284,21 +288,6 @@ def cloud_of(
     return connect(stack, server.url, server.model, "auto", "", home() / LEDGER)
 
 
-def model_id(model: str, *, quiet: bool) -> dict[str, Any]:
-    """What tells a model on this device from every other one: its file's hash, or its address."""
-    from cogenesis.cli.models import fetch_model
-    from cogenesis.models.fetch import sha256_of
-    from cogenesis.models.receipts import read_receipt
-
-    if model.startswith(("http://", "https://")):
-        return {"name": "a server on this device", "url": model}
-    path = fetch_model(model, quiet=quiet)
-    receipt, found = read_receipt(path), path.stat()
-    if receipt and (receipt.size, receipt.mtime_ns) == (found.st_size, found.st_mtime_ns):
-        return {"name": path.stem, "sha256": receipt.sha256}
-    return {"name": path.stem, "sha256": sha256_of(path)}
-
-
 def _of_others(options: TextOptions, texts: Iterable[WrittenText]) -> set[str]:
     """Systems that only the file of texts knows: another program wrote theirs."""
     from cogenesis.evaluation.systems import is_system
@@ -309,6 +298,7 @@ def _of_others(options: TextOptions, texts: Iterable[WrittenText]) -> set[str]:
 
 def _systems(options: TextOptions, theirs: set[str]) -> list[TextSystem]:
     from cogenesis.evaluation.systems import UPPER_BOUND, text_systems
+    from cogenesis.models.adapters import find_adapter
 
     gate = None
     if options.gate is not None:
@@ -316,7 +306,8 @@ def _systems(options: TextOptions, theirs: set[str]) -> list[TextSystem]:
 
         gate = load_gate(options.gate)
     systems = text_systems((name for name in options.systems if name not in theirs), gate)
-    if any(each.zero_shot for each in systems) and options.zero_shot is None:
+    tuned = options.zero_shot is not None or find_adapter(options.device, options.adapter)
+    if any(each.zero_shot for each in systems) and not tuned:
         raise InputError(
             "device:zero-shot is the device model before tuning: name it with --zero-shot-device"
         )
@@ -336,7 +327,8 @@ def _names(options: TextOptions, systems: Sequence[TextSystem]) -> ModelNames:
         needed = any(each.uses_device and each.zero_shot is zero_shot for each in systems)
         if not needed or name is None:
             return {}
-        return {**model_id(name, quiet=options.quiet), "window": options.window}
+        found = {**model_id(name, quiet=options.quiet), "window": options.window}
+        return found if zero_shot else found | adapter_id(name, options.adapter)
 
     cloud: dict[str, Any] = {}
     if any(each.uses_cloud for each in systems):
@@ -345,7 +337,9 @@ def _names(options: TextOptions, systems: Sequence[TextSystem]) -> ModelNames:
         else:
             cloud = {"name": options.cloud_model or options.cloud_url, "url": options.cloud_url}
     return ModelNames(
-        device(options.device, zero_shot=False), device(options.zero_shot, zero_shot=True), cloud
+        device(options.device, zero_shot=False),
+        device(options.zero_shot or options.device, zero_shot=True),
+        cloud,
     )
 
 
@@ -355,11 +349,15 @@ def _models(
     """The models that the lacking texts need."""
     from cogenesis.cli.connect import open_device
     from cogenesis.evaluation.generation_run import Models
+    from cogenesis.models.adapters import NO_ADAPTER
     from cogenesis.models.protocol import DeviceModel
 
-    def device(name: str) -> DeviceModel:
+    def device(name: str, adapter: str | None) -> DeviceModel:
         threads = None if options.cloud_url is not None else 1
-        return open_device(stack, name, window=options.window, threads=threads, quiet=options.quiet)
+        window, quiet = options.window, options.quiet
+        return open_device(
+            stack, name, window=window, threads=threads, quiet=quiet, adapter=adapter
+        )
 
     cloud, egress = None, None
     if any(each.system.uses_cloud for each in lacking):
@@ -373,8 +371,8 @@ def _models(
             quiet=options.quiet,
         )
     return Models(
-        device=lambda: device(options.device),
-        zero_shot=lambda: device(options.zero_shot or options.device),
+        device=lambda: device(options.device, options.adapter),
+        zero_shot=lambda: device(options.zero_shot or options.device, NO_ADAPTER),
         cloud=cloud,
         traffic=None if egress is None else lambda: egress.traffic,
         published=proof,

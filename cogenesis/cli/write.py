@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cogenesis.cli.device_model import AdapterOption
 from cogenesis.cli.privacy_options import PolicyOption, RecogniserOption
 from cogenesis.errors import InputError, LedgerError
 
@@ -104,14 +105,7 @@ def write(
             "device, as http://127.0.0.1:PORT.",
         ),
     ] = "demo-device",
-    adapter: Annotated[
-        str | None,
-        typer.Option(
-            envvar="COGENESIS_ADAPTER",
-            help="A GGUF of “cogenesis train export” for the device model; none: without the one "
-            "that is shipped for it.",
-        ),
-    ] = None,
+    adapter: AdapterOption = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Default: cores - 1, fewer on a busy machine.")
     ] = None,

@@ -44,7 +44,11 @@ MISTAKES = [
     ("text", ["--data", "none.json"], "none.json"),
     ("text", ["--data", "people.json", "--system", "theirs"], "there is no system 'theirs'"),
     ("text", ["--data", "people.json", "--system", "cloud:context"], "--unsafe-send-context"),
-    ("text", ["--data", "people.json", "--system", "device:zero-shot"], "--zero-shot-device"),
+    (
+        "text",
+        ["--data", "people.json", "--system", "device:zero-shot", "--adapter", "none"],
+        "--zero-shot-device",
+    ),
     ("text", ["--data", "people.json", "--system", "fusion:gate"], "--gate"),
     ("text", ["--data", "people.json", "--texts", "notes.txt"], "name another one"),
     ("text", ["--data", "own.json", "--unsafe-send-context"], "one person's own"),

@@ -1,0 +1,44 @@
+"""The device model's adapter as an option, and what tells one model from every other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+AdapterOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="COGENESIS_ADAPTER",
+        help="A GGUF of “cogenesis train export” for the device model; none: without the one "
+        "that is shipped for it.",
+    ),
+]
+
+
+def model_id(model: str, *, quiet: bool) -> dict[str, Any]:
+    """What tells a model on this device from every other one: its file's hash, or its address."""
+    from cogenesis.cli.models import fetch_model
+    from cogenesis.models.fetch import sha256_of
+    from cogenesis.models.receipts import read_receipt
+
+    if model.startswith(("http://", "https://")):
+        return {"name": "a server on this device", "url": model}
+    path = fetch_model(model, quiet=quiet)
+    receipt, found = read_receipt(path), path.stat()
+    if receipt and (receipt.size, receipt.mtime_ns) == (found.st_size, found.st_mtime_ns):
+        return {"name": path.stem, "sha256": receipt.sha256}
+    return {"name": path.stem, "sha256": sha256_of(path)}
+
+
+def adapter_id(model: str, adapter: str | None) -> dict[str, Any]:
+    """The adapter that a model is used with, by its hash; nothing where there is none.
+
+    Raises:
+        ModelFileError: there is no such adapter.
+    """
+    from cogenesis.models.adapters import find_adapter
+    from cogenesis.models.fetch import sha256_of
+
+    found = find_adapter(model, adapter)
+    return {} if found is None else {"adapter": sha256_of(found)}
