@@ -105,6 +105,8 @@ def _work(source: Source) -> dict[str, str]:
     told = source.told
     models = told.get("models")
     work = {f"{k} model": v for k, v in models.items()} if isinstance(models, Mapping) else {}
+    if "adapter model" in work:
+        work["adapter"] = f"{str(work.pop('adapter model'))[:12]}…"
     data = told.get("data_sha256", told.get("data"))
     if isinstance(data, str):
         work["data"] = f"{data[:12]}…"
