@@ -21,10 +21,11 @@ from cogenesis.errors import CloudError, InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cogenesis.engines.cost import Prices
     from cogenesis.privacy.egress import Egress
     from cogenesis.training.sketches import Failed, LeftOut, Outlining, SketchTask
     from cogenesis.training.sketches_file import SketchFile
-    from cogenesis.training.sketches_meter import Estimate, Metered, Prices
+    from cogenesis.training.sketches_meter import Estimate, Metered
 
 _NAMED = 20
 """Samples that are named on the screen; `--json` names them all."""
@@ -86,9 +87,10 @@ def sketches(
       --cloud-model large-1 --price-in 2.5 --price-out 10 --out sketches.jsonl --resume
     """
     from cogenesis.cli.connect import connect
+    from cogenesis.engines.cost import Prices
     from cogenesis.training.sketches import Outlining, to_ask
     from cogenesis.training.sketches_file import SketchFile
-    from cogenesis.training.sketches_meter import Metered, Prices
+    from cogenesis.training.sketches_meter import Metered
 
     tasks, left_out = _guarded(data, limit)
     _tell_left_out(left_out, len(tasks))
@@ -102,8 +104,7 @@ def sketches(
             )
         )
         left = to_ask(tasks, file.done, model=cloud.name, seed=seed)
-        prices = Prices(price_in, price_out)
-        run = _Run(outlining, file, metered, prices, at_a_time)
+        run = _Run(outlining, file, metered, Prices(price_in, price_out), at_a_time)
         run.ask(left, yes=yes)
         file.sort()
         told = run.told(egress) | {

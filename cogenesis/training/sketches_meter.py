@@ -15,8 +15,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from cogenesis.engines.cost import BYTES_A_TOKEN, Prices, Tokens
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import (
     Capabilities,
@@ -30,25 +31,6 @@ from cogenesis.privacy.released import Released
 from cogenesis.sketch.prompt import OUTLINE_SAMPLING
 from cogenesis.sketch.request import ASKS
 from cogenesis.wire import Deadline
-
-BYTES_A_TOKEN: Final = 4.0
-"""Of English text, in the vocabularies of today's large models."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What went through a model.
-
-    Attributes:
-        sent, received: tokens, about.
-    """
-
-    sent: int = 0
-    received: int = 0
-
-    def plus(self, other: Tokens) -> Tokens:
-        """Both together."""
-        return Tokens(self.sent + other.sent, self.received + other.received)
 
 
 class Metered:
@@ -126,20 +108,6 @@ class Metered:
         messages = (part for message in prompt.messages for part in message.parts)
         parts = messages if self._cloud.capabilities.chat else prompt.completion
         return math.ceil(sum(len(part.text.encode()) for part in parts) / BYTES_A_TOKEN)
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What a million tokens cost, in any currency; None where that is not known."""
-
-    sent: float | None = None
-    received: float | None = None
-
-    def of(self, tokens: Tokens) -> float | None:
-        """What these tokens cost."""
-        if self.sent is None or self.received is None:
-            return None
-        return (tokens.sent * self.sent + tokens.received * self.received) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ import pytest
 
 from cogenesis.cli import main
 from cogenesis.context.reader import read_samples
+from cogenesis.engines.cost import Prices, Tokens
 from cogenesis.errors import CloudError, InputError, LedgerError
 from cogenesis.models.protocol import Piece
 from cogenesis.models.scripted import ScriptedModel
 from cogenesis.training.sketches import Failed, Outlining, sketch_tasks, to_ask
 from cogenesis.training.sketches_file import SketchFile, SketchLine, read_sketches
-from cogenesis.training.sketches_meter import Metered, Prices, Tokens, estimate
+from cogenesis.training.sketches_meter import Metered, estimate
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
 from tests.unit.models.loopback import Handler, Loopback
 
