@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
-import time
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.engine_options import (
+    EngineOption,
+    RayAddressOption,
+    RequestsOption,
+    TokensOption,
+    WorkersOption,
+    chosen_engine,
+)
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.cli.write import CloudKind
 from cogenesis.errors import CloudError, InputError
@@ -22,10 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cogenesis.engines.cost import Prices
-    from cogenesis.privacy.egress import Egress
-    from cogenesis.training.sketches import Failed, LeftOut, Outlining, SketchTask
+    from cogenesis.engines.engine import Engine
+    from cogenesis.engines.known_file import KnownFile
+    from cogenesis.engines.pace import Limits
+    from cogenesis.training.sketches import LeftOut, SketchTask
+    from cogenesis.training.sketches_asking import Failed, Outlines
     from cogenesis.training.sketches_file import SketchFile
-    from cogenesis.training.sketches_meter import Estimate, Metered
+    from cogenesis.training.sketches_meter import Estimate
 
 _NAMED = 20
 """Samples that are named on the screen; `--json` names them all."""
@@ -54,7 +62,7 @@ def sketches(
         int | None, typer.Option(min=1, help="Only the first samples of the file.")
     ] = None,
     at_a_time: Annotated[
-        int, typer.Option(min=1, max=64, help="Outlines that are asked for at a time.")
+        int, typer.Option(min=1, max=4096, help="Outlines that are asked for at a time.")
     ] = 4,
     price_in: Annotated[
         float | None, typer.Option(min=0, help="What a million tokens of prompts cost.")
@@ -67,6 +75,11 @@ def sketches(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the first ask, as for “write”.")] = 0,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
+    requests_per_minute: RequestsOption = None,
+    tokens_per_minute: TokensOption = None,
     ledger: Annotated[
         Path | None, typer.Option(help="The ledger's file. Default: in your CoGenesis folder.")
     ] = None,
@@ -85,42 +98,46 @@ def sketches(
 
       cogenesis train sketches --data train.json --cloud-url https://api.example.com/v1
       --cloud-model large-1 --price-in 2.5 --price-out 10 --out sketches.jsonl --resume
+      --engine ray --workers 8 --at-a-time 64
     """
-    from cogenesis.cli.connect import connect
+    from cogenesis.cli.connect import cloud_address
     from cogenesis.engines.cost import Prices
-    from cogenesis.training.sketches import Outlining, to_ask
+    from cogenesis.engines.pace import Limits
+    from cogenesis.training.sketches import to_ask
+    from cogenesis.training.sketches_asking import Outlines, Outlining
     from cogenesis.training.sketches_file import SketchFile
-    from cogenesis.training.sketches_meter import Metered
 
-    tasks, left_out = _guarded(data, limit)
-    _tell_left_out(left_out, len(tasks))
-    with ExitStack() as stack:
-        file = stack.enter_context(SketchFile(out, resume=resume))
-        cloud, egress = connect(stack, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger)
-        metered = Metered(cloud)
-        outlining = stack.enter_context(
-            Outlining(
-                metered, model=cloud.name, seed=seed, at_a_time=at_a_time, deadline_s=cloud_deadline
-            )
-        )
-        left = to_ask(tasks, file.done, model=cloud.name, seed=seed)
-        run = _Run(outlining, file, metered, Prices(price_in, price_out), at_a_time)
-        run.ask(left, yes=yes)
-        file.sort()
-        told = run.told(egress) | {
-            "samples": len(tasks) + len(left_out),
-            "refused": [asdict(each) for each in left_out if each.why == "refused"],
-            "unusable": [asdict(each) for each in left_out if each.why == "unusable"],
-            "model": cloud.name,
-            "data_sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
-            "seed": seed,
-            **when_and_where(),
-        }
+    cloud = cloud_address(cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger)
+    with chosen_engine(
+        engine,
+        at_a_time=at_a_time,
+        ray_address=ray_address,
+        workers=workers,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    ) as working:
+        file, tasks, left_out = _guarded(working, data, limit)
+        _tell_left_out(left_out, len(tasks))
+        outlines = Outlines(working, Outlining(file, cloud, seed, cloud_deadline))
+        with SketchFile(out, resume=resume) as lines:
+            left = to_ask(tasks, lines.done, model=cloud.name, seed=seed)
+            limits = Limits(requests_per_minute, tokens_per_minute)
+            run = _Run(outlines, lines, Prices(price_in, price_out), limits, at_a_time)
+            run.ask(left, yes=yes)
+            lines.sort()
+    told = run.told() | {
+        "samples": len(tasks) + len(left_out),
+        **_by_reason(left_out),
+        "model": cloud.name,
+        "data_sha256": file.sha256,
+        "seed": seed,
+        **when_and_where(),
+    }
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
         _show(told, out)
-    if run.failed and not file.done:
+    if run.failed and not lines.done:
         raise CloudError("no-sketch", f"no sample has an outline: {run.failed[-1].message}")
 
 
@@ -129,14 +146,14 @@ class _Run:
 
     def __init__(
         self,
-        outlining: Outlining,
+        outlines: Outlines,
         file: SketchFile,
-        metered: Metered,
         prices: Prices,
+        limits: Limits,
         at_a_time: int,
     ) -> None:
-        self._outlining, self._file, self._metered = outlining, file, metered
-        self._prices, self._at_a_time = prices, at_a_time
+        self._outlines, self._file = outlines, file
+        self._prices, self._limits, self._at_a_time = prices, limits, at_a_time
         self.failed: list[Failed] = []
         self._asked = 0
         self._estimate: Estimate | None = None
@@ -146,78 +163,90 @@ class _Run:
 
         Raises:
             InputError: nobody can be asked, and `yes` was not given.
-            CloudError: as `Outlining.ask`.
+            CogenesisError: as `Outlines.ask`.
         """
-        from cogenesis.training.sketches_meter import estimate
-
         if not tasks:
             return
         with progress() as bar:
             step = bar.add_task("outlines", total=len(tasks))
             first, rest = tasks[:1], tasks[1:]
-            seconds, asks = self._take(first, bar, step)
+            self._take(first, bar, step)
             if not rest:
                 return
-            self._estimate = estimate(
-                self._metered.counted,
-                seconds,
-                asks,
-                samples=len(rest),
-                at_a_time=self._at_a_time,
-                prices=self._prices,
-            )
             bar.stop()
-            typer.echo(_estimated(self._estimate, seconds), err=True)
+            self._tell_estimate(len(rest))
             if not yes and not _agreed():
                 return
             bar.start()
             self._take(rest, bar, step)
 
-    def _take(self, tasks: Sequence[SketchTask], bar: Any, step: Any) -> tuple[float, int]:
-        """Ask and write down. Returns seconds and asks of the last outline."""
-        from cogenesis.sketch.request import ASKS
-        from cogenesis.training.sketches import Failed
+    def _tell_estimate(self, samples: int) -> None:
+        """What the rest will take, from what the first one took."""
+        from cogenesis.training.sketches_meter import estimate
 
-        begun, asks = time.monotonic(), ASKS
-        for outcome in self._outlining.ask(tasks):
+        taken = self._outlines.taken
+        self._estimate = estimate(
+            taken.tokens,
+            taken.seconds,
+            taken.asks,
+            samples=samples,
+            at_a_time=self._at_a_time,
+            prices=self._prices,
+            limits=self._limits,
+        )
+        typer.echo(_estimated(self._estimate, taken.seconds), err=True)
+
+    def _take(self, tasks: Sequence[SketchTask], bar: Any, step: Any) -> None:
+        """Ask and write down."""
+        from cogenesis.training.sketches_asking import Failed
+
+        for outcome in self._outlines.ask(tasks):
             self._asked += 1
             if isinstance(outcome, Failed):
                 self.failed.append(outcome)
             else:
                 self._file.add(outcome)
-                asks = outcome.asks
             bar.advance(step)
             bar.refresh()
-        return time.monotonic() - begun, asks
 
-    def told(self, egress: Egress) -> dict[str, Any]:
+    def told(self) -> dict[str, Any]:
         """What was done, and what it took."""
-        counted = self._metered.counted
+        taken = self._outlines.taken
+        failed = sorted(self.failed, key=lambda each: each.number)
         return {
             "outlines": len(self._file.done),
             "asked_now": self._asked,
             "failed": [
-                {"id": each.task.id, "number": each.task.number, "reason": each.reason}
-                for each in self.failed
+                {"id": each.id, "number": each.number, "reason": each.reason} for each in failed
             ],
-            "tokens_about": asdict(counted),
-            "cost_about": self._prices.of(counted),
+            "tokens_about": asdict(taken.tokens),
+            "cost_about": self._prices.of(taken.tokens),
             "estimate": None if self._estimate is None else asdict(self._estimate),
-            "egress": asdict(egress.traffic),
+            "egress": asdict(taken.traffic),
         }
 
 
-def _guarded(data: Path, limit: int | None) -> tuple[list[SketchTask], list[LeftOut]]:
+def _guarded(
+    engine: Engine, data: Path, limit: int | None
+) -> tuple[KnownFile, list[SketchTask], list[LeftOut]]:
     from cogenesis.training.sketches import sketch_tasks
 
     with progress() as bar:
         step = bar.add_task("guard", total=None)
 
-        def tick() -> None:
-            bar.advance(step)
+        def tick(total: int) -> None:
+            bar.update(step, advance=1, total=total)
             bar.refresh()
 
-        return sketch_tasks(data, limit=limit, tick=tick)
+        return sketch_tasks(engine, data, limit=limit, tick=tick)
+
+
+def _by_reason(left_out: Sequence[LeftOut]) -> dict[str, list[dict[str, Any]]]:
+    """Who was not asked about, for the report."""
+    return {
+        why: [asdict(each) for each in left_out if each.why == why]
+        for why in ("refused", "unusable", "lost")
+    }
 
 
 def _tell_left_out(left_out: Sequence[LeftOut], tasks: int) -> None:
@@ -263,6 +292,8 @@ def _show(told: dict[str, Any], out: Path) -> None:
     if told["refused"] or told["unusable"]:
         counts = f"{len(told['refused'])} refused by the guard, {len(told['unusable'])} unusable"
         typer.echo(f"Not sent: {counts}.")
+    if told["lost"]:
+        typer.echo(f"Not guarded, because workers died on them: {len(told['lost'])}.")
     if told["failed"]:
         named = ", ".join(f"{each['id']} ({each['reason']})" for each in told["failed"][:_NAMED])
         typer.echo(f"No outline came for {len(told['failed'])}: {named}. --resume asks again.")

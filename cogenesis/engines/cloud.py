@@ -68,6 +68,11 @@ class CloudAddress:
         path = (ledger or home() / "ledger.sqlite").absolute()
         return cls(url, model, kind, key_env, bool(key), path, ledger and path)
 
+    @property
+    def name(self) -> str:
+        """As `CloudConnection.name`: the model's where one was given, else the server's."""
+        return self.model or CloudEndpoint.parse(self.url).host
+
     @contextmanager
     def open(self, place: Place) -> Iterator[tuple[CloudConnection, Egress]]:
         """The model behind an egress of this process. Sends nothing yet.

@@ -38,6 +38,10 @@ class Tokens:
         """Both together."""
         return Tokens(self.sent + other.sent, self.received + other.received)
 
+    def minus(self, before: Tokens) -> Tokens:
+        """What was added to an earlier count."""
+        return Tokens(self.sent - before.sent, self.received - before.received)
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:

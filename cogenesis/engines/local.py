@@ -51,8 +51,10 @@ class LocalEngine:
                 if not running:
                     return
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                # In the order of beginning where several ended.
-                for future in [each for each in running if each in ended]:
+                # In the order of beginning where several ended; those that failed come last,
+                # or what else is done would be lost.
+                ready = [each for each in running if each in ended]
+                for future in sorted(ready, key=lambda each: each.exception() is not None):
                     del running[future]
                     yield future.result()
 

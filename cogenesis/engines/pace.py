@@ -61,6 +61,11 @@ class Pace:
         self._lock = threading.Lock()
         self._next_request = self._next_token = clock()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called: whoever waited until then sends nothing any more."""
+        return self._stopped.is_set()
+
     def wait(self, tokens: int = 0) -> float:
         """Wait until one more request of about so many tokens may go. Returns the seconds waited.
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogenesis.engines.cost import BYTES_A_TOKEN, Prices, Tokens
+from cogenesis.engines.pace import Limits
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import (
     Capabilities,
@@ -119,8 +120,8 @@ class Estimate:
         likely: tokens, if each is like the first.
         most: tokens, if each is asked for twice and each reply has the largest length.
         cost, most_cost: of these; None without prices.
-        seconds: if each takes as long as the first and the server works on as many at a time
-            as it is asked for.
+        seconds: if each takes as long as the first, the server works on as many at a time as it
+            is asked for, and its limits are kept.
     """
 
     samples: int
@@ -132,7 +133,14 @@ class Estimate:
 
 
 def estimate(
-    first: Tokens, seconds: float, asks: int, *, samples: int, at_a_time: int, prices: Prices
+    first: Tokens,
+    seconds: float,
+    asks: int,
+    *,
+    samples: int,
+    at_a_time: int,
+    prices: Prices,
+    limits: Limits | None = None,
 ) -> Estimate:
     """What `samples` more outlines will take.
 
@@ -141,17 +149,16 @@ def estimate(
         samples: outlines that are left.
         at_a_time: asked for at a time.
         prices: of a million tokens.
+        limits: of the server.
     """
-    asks = max(asks, 1)
+    asks, limits = max(asks, 1), limits or Limits()
     one = math.ceil(first.sent / asks)
     likely = Tokens(first.sent * samples, first.received * samples)
     largest = max(OUTLINE_SAMPLING.max_tokens, math.ceil(first.received / asks))
     most = Tokens(one * ASKS * samples, largest * ASKS * samples)
-    return Estimate(
-        samples,
-        likely,
-        most,
-        prices.of(likely),
-        prices.of(most),
-        seconds * math.ceil(samples / max(1, min(at_a_time, samples))),
-    )
+    took = [seconds * math.ceil(samples / max(1, min(at_a_time, samples)))]
+    if limits.requests_per_minute is not None:
+        took.append(asks * samples / limits.requests_per_minute * 60)
+    if limits.tokens_per_minute is not None:
+        took.append((likely.sent + likely.received) / limits.tokens_per_minute * 60)
+    return Estimate(samples, likely, most, prices.of(likely), prices.of(most), max(took))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +19,27 @@ import pytest
 
 from cogenesis.cli import main
 from cogenesis.context.reader import read_samples
+from cogenesis.engines.cloud import CloudAddress
 from cogenesis.engines.cost import Prices, Tokens
-from cogenesis.errors import CloudError, InputError, LedgerError
+from cogenesis.engines.engine import Done, ItemT, Lost, Machine, Opening, Place, ResultT
+from cogenesis.engines.local import LocalEngine
+from cogenesis.engines.pace import Limits, Pace
+from cogenesis.errors import CloudError, EngineError, InputError, LedgerError
 from cogenesis.models.protocol import Piece
 from cogenesis.models.scripted import ScriptedModel
-from cogenesis.training.sketches import Failed, Outlining, sketch_tasks, to_ask
+from cogenesis.privacy.egress import Traffic
+from cogenesis.privacy.released import GeneralInstruction
+from cogenesis.training.sketches import (
+    SketchTask,
+    numbered_samples,
+    released_of,
+    sketch_tasks,
+    to_ask,
+)
+from cogenesis.training.sketches_asking import Asked, Asker, Failed, Outlines, Outlining
 from cogenesis.training.sketches_file import SketchFile, SketchLine, read_sketches
-from cogenesis.training.sketches_meter import Metered, estimate
+from cogenesis.training.sketches_meter import estimate
+from cogenesis.wire import Deadline
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
 from tests.unit.models.loopback import Handler, Loopback
 
@@ -141,43 +159,96 @@ def test_a_wrong_key_ends_the_run_at_once(
     assert "the cloud model refuses" in " ".join(capsys.readouterr().err.split())
 
 
+@dataclass
+class Scripted:
+    """Outlines of a model without a server, by the guard of this process."""
+
+    model: ScriptedModel
+    file: Path
+    deadline_s: float = 5.0
+    asker: Asker | None = None
+
+    @contextmanager
+    def open(self, place: Place) -> Iterator[Callable[[SketchTask], Asked]]:
+        samples, _ = numbered_samples(self.file)
+
+        def released(task: SketchTask) -> GeneralInstruction:
+            found = released_of(samples[task.number], task.number)
+            assert isinstance(found, GeneralInstruction)
+            return found
+
+        self.asker = Asker(
+            self.model,
+            released,
+            traffic=Traffic,
+            pace=place.pace,
+            seed=0,
+            deadline_s=self.deadline_s,
+        )
+        try:
+            yield self.asker.ask
+        finally:
+            self.asker.stop()
+
+
+def tasks_of(data: Path, limit: int | None = None) -> list[SketchTask]:
+    return sketch_tasks(LocalEngine(), data, limit=limit)[1]
+
+
 def test_a_dead_server_is_left_alone_after_some_samples(data: Path) -> None:
-    tasks, _ = sketch_tasks(data)
     dead = ScriptedModel(fail=CloudError("unreachable", "nobody there"), role="cloud")
-    with Outlining(dead, model="m", seed=0, at_a_time=1, deadline_s=5) as outlining:
-        found = outlining.ask(tasks)
-        with pytest.raises(CloudError, match="5 samples in a row"):
-            for outcome in found:
-                assert isinstance(outcome, Failed)
+    found = Outlines(LocalEngine(at_a_time=1), Scripted(dead, data)).ask(tasks_of(data))
+    outcomes = []
+    with pytest.raises(CloudError, match="5 samples in a row"):
+        for outcome in found:
+            outcomes.append(outcome)  # noqa: PERF402  (those before the end count)
+    assert len(outcomes) == 5 and all(isinstance(each, Failed) for each in outcomes)
     assert len(dead.asked) == 5
 
 
 def test_what_may_not_leave_ends_everything(data: Path) -> None:
-    tasks, _ = sketch_tasks(data)
     closed = ScriptedModel(fail=LedgerError("the disk is full"), role="cloud")
-    with (
-        Outlining(closed, model="m", seed=0, at_a_time=2, deadline_s=5) as outlining,
-        pytest.raises(LedgerError),
-    ):
-        list(outlining.ask(tasks))
+    outlines = Outlines(LocalEngine(at_a_time=2), Scripted(closed, data))
+    with pytest.raises(LedgerError):
+        list(outlines.ask(tasks_of(data)))
 
 
 def test_stopping_hangs_up(data: Path) -> None:
-    tasks, _ = sketch_tasks(data)
     slow = ScriptedModel([OUTLINE] * 9, piece_s=0.2, role="cloud")
     begun = time.monotonic()
-    with Outlining(slow, model="m", seed=0, at_a_time=3, deadline_s=60) as outlining:
-        timer = threading.Timer(0.1, outlining.stop)
-        timer.start()
-        outcomes = list(outlining.ask(tasks))
-        timer.join()
+    opening = Scripted(slow, data, deadline_s=60)
+    with opening.open(Place.here()) as ask, ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(ask, task) for task in tasks_of(data)]
+        while len(slow.asked) < 3:
+            time.sleep(0.005)
+        assert opening.asker is not None
+        opening.asker.stop()
+        outcomes = [each.result().outcome for each in asked]
     assert time.monotonic() - begun < 3
     assert len(slow.asked) == 3
-    assert not any(isinstance(each, SketchLine) for each in outcomes)
+    assert all(isinstance(each, Failed) for each in outcomes)
+
+
+def test_leaving_early_hangs_up_what_is_on_its_way(data: Path) -> None:
+    first = threading.Lock()
+
+    class Silent(ScriptedModel):
+        def generate(self, *args: Any, **more: Any) -> Iterator[Piece]:
+            if first.acquire(blocking=False):
+                return super().generate(*args, **more)
+            deadline: Deadline = more["deadline"]
+            deadline.wait(60)
+            raise CloudError("timeout", "no time is left")
+
+    begun = time.monotonic()
+    opening = Scripted(Silent([OUTLINE], role="cloud"), data, deadline_s=60)
+    found: Any = Outlines(LocalEngine(at_a_time=2), opening).ask(tasks_of(data))
+    assert isinstance(next(found), SketchLine)
+    found.close()
+    assert time.monotonic() - begun < 10
 
 
 def test_the_limit_of_what_is_asked_at_a_time_is_kept(data: Path) -> None:
-    tasks, _ = sketch_tasks(data)
     now, most, lock = 0, 0, threading.Lock()
 
     class Busy(ScriptedModel):
@@ -191,15 +262,90 @@ def test_the_limit_of_what_is_asked_at_a_time_is_kept(data: Path) -> None:
                 now -= 1
             return super().generate(*args, **more)
 
-    cloud = Metered(Busy([OUTLINE] * 6, role="cloud"))
-    with Outlining(cloud, model="m", seed=0, at_a_time=3, deadline_s=5) as outlining:
-        found = list(outlining.ask(tasks))
+    outlines = Outlines(LocalEngine(at_a_time=3), Scripted(Busy([OUTLINE] * 6, role="cloud"), data))
+    found = list(outlines.ask(tasks_of(data)))
     assert len(found) == 6 and most == 3
-    assert cloud.counted.sent > 6 * 100  # the prompt has its two examples
+    assert outlines.taken.asks == 6
+    assert outlines.taken.tokens.sent > 6 * 100  # the prompt has its two examples
+
+
+def test_asks_keep_the_limits_also_where_one_is_asked_again(data: Path) -> None:
+    pace = Paced()
+    place = Place("worker", pace, Machine.here(), Machine.here())
+    model = ScriptedModel(["no outline", *[OUTLINE] * 2], role="cloud")
+    with Scripted(model, data).open(place) as ask:
+        for task in tasks_of(data, limit=2):
+            assert isinstance(ask(task).outcome, SketchLine)
+    assert [requests for requests, _ in pace.told] == [1, 1, 1, 0]
+    assert all(tokens > 200 for requests, tokens in pace.told if requests)
+
+
+class Paced(Pace):
+    """Writes down what was waited for, and what was more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[int, int]] = []
+
+    def wait(self, tokens: int = 0) -> float:
+        self.told.append((1, tokens))
+        return 0.0
+
+    def also(self, requests: int = 0, tokens: int = 0) -> None:
+        self.told.append((requests, tokens))
+
+
+class Deadly:
+    """An engine whose workers die on one sample, whatever is to be done with it."""
+
+    at_a_time = 1
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def map(
+        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
+    ) -> Iterator[Done[ResultT] | Lost]:
+        with opening.open(Place.here()) as work:
+            for key, item in items:
+                yield Lost(key, 3) if key == self._key else Done(key, work(item), 0.1)
+
+
+def test_a_sample_on_which_workers_die_is_told_and_the_others_are_done(data: Path) -> None:
+    _, tasks, left_out = sketch_tasks(Deadly("000000002"), data)
+    assert [(each.number, each.why) for each in left_out] == [
+        (2, "lost"),
+        (7, "refused"),
+        (8, "unusable"),
+    ]
+    assert [each.number for each in tasks] == [1, 3, 4, 5, 6]
+    model = ScriptedModel([OUTLINE] * 9, role="cloud")
+    found = list(Outlines(Deadly("000000004"), Scripted(model, data)).ask(tasks))
+    assert [each.number for each in found if isinstance(each, SketchLine)] == [1, 3, 5, 6]
+    (lost,) = [each for each in found if isinstance(each, Failed)]
+    assert (lost.id, lost.reason) == (list(TOPICS)[3], "worker-died")
+
+
+def test_a_worker_with_another_file_or_guard_sends_nothing(data: Path) -> None:
+    file, tasks, _ = sketch_tasks(LocalEngine(), data, limit=1)
+    with Loopback(chat(OUTLINE)) as server:
+        opening = Outlining(
+            file, CloudAddress.of(server.url, "m", "openai-chat", ledger=Path("l.db")), 0, 5.0
+        )
+        assert pickle.loads(pickle.dumps(opening)) == opening
+        with pytest.raises(EngineError, match="the guard decides otherwise about sample 1"):
+            list(Outlines(LocalEngine(), opening).ask([replace(tasks[0], general="Orchids")]))
+        data.write_text(data.read_text() + " ")
+        with pytest.raises(InputError, match="not the file that the run was started with"):
+            list(Outlines(LocalEngine(), opening).ask(tasks))
+        data.unlink()
+        with pytest.raises(InputError, match="all machines of the cluster see"):
+            list(Outlines(LocalEngine(), opening).ask(tasks))
+        assert server.asked == []
 
 
 def test_an_outline_of_other_data_is_not_gone_on_with(data: Path) -> None:
-    tasks, _ = sketch_tasks(data, limit=2)
+    tasks = tasks_of(data, limit=2)
     line = SketchLine(tasks[0].id, 1, "Something else", ("a b",), "m", 0, 1, 0.1)
     with pytest.raises(InputError, match="another file"):
         to_ask(tasks, {line.id: line}, model="m", seed=0)
@@ -210,7 +356,7 @@ def test_twins_are_refused(data: Path) -> None:
     data.write_text(json.dumps([people[0], people[0]]))
     assert len(read_samples(data)) == 2
     with pytest.raises(InputError, match="id of an earlier one"):
-        sketch_tasks(data)
+        tasks_of(data)
 
 
 @pytest.mark.parametrize(
@@ -232,4 +378,14 @@ def test_the_estimate_counts_what_is_left() -> None:
     assert found.most == Tokens(300 * 2 * 10, 200 * 2 * 10)
     assert found.seconds == pytest.approx(4.0 * 3)  # ten, four at a time
     assert (found.cost, found.most_cost) == (6000.0, 6000.0)
+    limited = estimate(
+        Tokens(600, 80),
+        4.0,
+        2,
+        samples=10,
+        at_a_time=4,
+        prices=Prices(),
+        limits=Limits(requests_per_minute=10, tokens_per_minute=1700),
+    )
+    assert limited.seconds == pytest.approx(6800 / 1700 * 60)  # longer than 20 requests take
     assert Prices(1.0).of(Tokens(1, 1)) is None
