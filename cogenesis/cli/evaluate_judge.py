@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from cogenesis.cli.circumstances import when_and_where
 from cogenesis.cli.device_model import AdapterOption, model_id
+from cogenesis.cli.engine_options import (
+    EngineOption,
+    RayAddressOption,
+    RequestsOption,
+    TokensOption,
+    WorkersOption,
+    chosen_engine,
+)
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.cli.evaluate_texts import (
+    LEDGER,
     CloudKeyOption,
     CloudKind,
     CloudKindOption,
@@ -33,24 +42,21 @@ from cogenesis.cli.evaluate_texts import (
     UnsafeOption,
     WindowOption,
     ZeroShotOption,
-    cloud_of,
     find_texts,
     open_published,
 )
+from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from rich.table import Table
-
+    from cogenesis.engines.cloud import CloudAddress
+    from cogenesis.engines.engine import Engine
+    from cogenesis.engines.known_file import KnownFile
     from cogenesis.evaluation.judge import Answer, JudgeSettings, Question
 
 _KEY_ENV: Final = "COGENESIS_JUDGE_KEY"
-_COLUMNS: Final = {
-    "overall_with": "Overall\n(with profile)",
-    "personal": "Personal",
-    "overall_without": "Overall\n(without)",
-}
 
 
 def judge(
@@ -93,7 +99,7 @@ def judge(
         bool, typer.Option(help="Also compare each text with the baseline's, in both orders.")
     ] = True,
     parallel: Annotated[
-        int, typer.Option(min=1, max=64, help="Questions that are asked at a time.")
+        int, typer.Option(min=1, max=4096, help="Questions that are asked at a time.")
     ] = 1,
     save: Annotated[
         Path | None,
@@ -103,6 +109,11 @@ def judge(
         ),
     ] = None,
     unsafe_send_context: UnsafeOption = False,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
+    requests_per_minute: RequestsOption = None,
+    tokens_per_minute: TokensOption = None,
     device: DeviceOption = "demo-device",
     adapter: AdapterOption = None,
     zero_shot_device: ZeroShotOption = None,
@@ -134,6 +145,9 @@ def judge(
     from cogenesis.evaluation.systems import DEFAULT
 
     open_published(data, unsafe=unsafe_send_context)  # before any model is loaded
+    working = _engine_for(
+        judge_url, engine, parallel, ray_address, workers, requests_per_minute, tokens_per_minute
+    )
     options = TextOptions(
         data=data,
         limit=limit,
@@ -156,16 +170,42 @@ def judge(
     )
     named = {"model": judge, "url": judge_url, "name": judge_model}
     settings = JudgeSettings(runs, pairs, seed)
-    asked = _Judging(settings, named, judge_kind, judge_key_env, quiet=as_json)
+    asked = _Judging(settings, named, judge_kind, judge_key_env, working, quiet=as_json)
     found = find_texts(options)
     chosen = options.baseline(baseline)
-    answers = asked.answers(found, data, chosen, save, parallel, with_reference=with_reference)
+    answers = asked.answers(found, data, chosen, save, with_reference=with_reference)
     told = _report(asked, found, answers, chosen, judge_billions)
     told |= {"settings": options.about() | asked.about(), **when_and_where()}
-    if as_json:
-        typer.echo(json.dumps(told, indent=2))
-    else:
-        _show(told)
+    _show(told, as_json=as_json)
+
+
+def _engine_for(
+    judge_url: str | None,
+    name: Literal["local", "ray"],
+    at_a_time: int,
+    ray_address: str | None,
+    workers: int | None,
+    requests_per_minute: float | None,
+    tokens_per_minute: float | None,
+) -> AbstractContextManager[Engine]:
+    """What schedules the questions. It is entered only if there is something to ask.
+
+    Raises:
+        InputError: its workers could not reach the judge, or as `open_engine`.
+    """
+    if name == "ray" and ray_address is not None and judge_url is None:
+        raise InputError(
+            "a judge on this machine cannot be reached from the other machines of a cluster: give "
+            "--judge-url, or leave out --ray-address (and COGENESIS_RAY_ADDRESS)"
+        )
+    return chosen_engine(
+        name,
+        at_a_time=at_a_time,
+        ray_address=ray_address,
+        workers=workers,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )
 
 
 class _Judging:
@@ -177,10 +217,11 @@ class _Judging:
         judge: dict[str, str | None],
         kind: CloudKind,
         key_env: str,
+        engine: AbstractContextManager[Engine],
         *,
         quiet: bool,
     ) -> None:
-        self._settings, self._judge, self._kind = settings, judge, kind
+        self._settings, self._judge, self._kind, self._engine = settings, judge, kind, engine
         # No key where none is needed: only a variable that somebody named must be there.
         self._key_env = "" if key_env == _KEY_ENV and not os.environ.get(key_env) else key_env
         self._quiet = quiet
@@ -189,6 +230,7 @@ class _Judging:
         else:
             self._id = {"name": judge["name"] or judge["url"], "url": judge["url"]}
         self.systems: list[str] = []
+        self.lost = 0
 
     @property
     def name(self) -> str:
@@ -205,11 +247,11 @@ class _Judging:
         data: Path,
         baseline: str,
         save: Path | None,
-        parallel: int,
         *,
         with_reference: bool,
     ) -> list[Answer]:
         """All answers, those of the file first."""
+        from cogenesis.engines.known_file import KnownFile
         from cogenesis.evaluation.generation import private_lines
         from cogenesis.evaluation.judge import FORM, Answer, answered, questions
         from cogenesis.evaluation.text_report import REFERENCE
@@ -228,36 +270,54 @@ class _Judging:
         about = {"form": FORM, "data": found.digest}
         with private_lines(place, about, "judge", Answer.from_json, Answer.to_json) as file:
             lacking = list({each.key: each for each in asked if each.key not in file.done}.values())
-            for answer in self._asked(lacking, parallel) if lacking else ():
+            known = KnownFile(data.absolute(), found.digest)
+            unsafe = found.published is not None
+            for answer in self._asked(lacking, known, unsafe=unsafe) if lacking else ():
                 file.add(answer)
                 file.done[answer.key] = answer
             return answered(asked, file.done)
 
-    def _asked(self, lacking: Sequence[Question], parallel: int) -> Iterator[Answer]:
-        from cogenesis.evaluation.judge import Judge
+    def _asked(
+        self, lacking: Sequence[Question], data: KnownFile, *, unsafe: bool
+    ) -> Iterator[Answer]:
+        from cogenesis.engines.engine import Lost
+        from cogenesis.evaluation.judge_asking import Judging
 
-        size = sum(sum(len(part) for part in _chat(each)) for each in lacking)
+        size = sum(each.size for each in lacking)
         typer.echo(
             f"{len(lacking):,} questions for {self.name}, about {size / 4_000:,.0f} thousand "
             "tokens to read, with profiles as they are.",
             err=True,
         )
         with ExitStack() as stack:
-            model, _ = cloud_of(
-                stack,
-                self._judge["model"] or "",
-                self._judge["url"],
-                self._judge["name"],
-                self._kind,
-                self._key_env,
-                quiet=self._quiet,
-            )
+            opening = Judging(data, unsafe, self._address(stack), self._settings)
+            engine = stack.enter_context(self._engine)
             bar = stack.enter_context(progress())
             step = bar.add_task("answers", total=len(lacking))
-            for answer in Judge(model, self._settings).ask_all(lacking, parallel=parallel):
-                yield answer
+            outcomes: Any = engine.map(opening, ((each.key, each) for each in lacking))
+            stack.enter_context(closing(outcomes))
+            for outcome in outcomes:
+                if isinstance(outcome, Lost):
+                    self.lost += 1
+                else:
+                    yield outcome.result
                 bar.advance(step)
                 bar.refresh()
+
+    def _address(self, stack: ExitStack) -> CloudAddress:
+        """Where the workers reach the judge: a real server, or one on this machine, started now."""
+        from cogenesis.cli.connect import cloud_address
+        from cogenesis.cli.models import fetch_model
+        from cogenesis.cloud_server import DemoCloud
+        from cogenesis.home import home
+
+        url, name = self._judge["url"], self._judge["name"]
+        if url is not None:
+            return cloud_address(url, name, self._kind, self._key_env, None)
+        model = fetch_model(self._judge["model"] or "", quiet=self._quiet)
+        # One thread, as for a cloud on this machine.
+        server = stack.enter_context(DemoCloud(model, threads=1))
+        return cloud_address(server.url, server.model, "auto", "", home() / LEDGER)
 
 
 def _report(
@@ -273,16 +333,23 @@ def _report(
     told = judge_report([number for number, _ in found.samples], asked.systems, answers, baseline)
     size = billions if billions is not None else size_in_name(asked.name)
     told |= {"judge": {"model": asked.name, "billions": size}, "data": found.digest}
-    return told | {"notes": notes(told, size), "skipped": found.skipped}
+    told |= {"notes": notes(told, size), "skipped": found.skipped, "lost": asked.lost}
+    if asked.lost:
+        told["notes"].append(
+            f"{asked.lost} questions have no answer, because workers died on them: the same "
+            "command asks again."
+        )
+    return told
 
 
-def _chat(question: Question) -> list[str]:
-    return [part.text for message in question.prompt.messages for part in message.parts]
-
-
-def _show(told: dict[str, Any]) -> None:
+def _show(told: dict[str, Any], *, as_json: bool) -> None:
     from rich.console import Console
 
+    from cogenesis.cli.judge_tables import pair_table, score_table
+
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
     console = Console()
     console.print(score_table(told))
     if told["pairs"]:
@@ -300,51 +367,3 @@ def _show(told: dict[str, Any]) -> None:
     console.print(first, style="bold yellow" if small else "dim", highlight=False)
     for note in others:
         console.print(note, style="dim", highlight=False)
-
-
-def score_table(told: dict[str, Any]) -> Table:
-    """The three scores, with their ranges."""
-    from rich import box
-    from rich.table import Table
-
-    things = "sample" if told["samples"] == 1 else "samples"
-    title = f"Scores from 1 to 10 by {told['judge']['model']} ({told['samples']} {things})"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("System", no_wrap=True)
-    for column in _COLUMNS.values():
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in told["systems"]:
-        cells = []
-        for score in _COLUMNS:
-            found = row["measures"][score]
-            value, low, high = found["value"], found["low"], found["high"]
-            cells.append("" if value is None else f"{value:.2f} [dim]{low:.2f}–{high:.2f}[/dim]")
-        table.add_row(row["name"], *cells)
-    return table
-
-
-def pair_table(told: dict[str, Any]) -> Table:
-    """Who won against the baseline."""
-    from rich import box
-    from rich.table import Table
-
-    title = f"Chosen over {told['baseline']}, in both orders"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("System", no_wrap=True)
-    columns = ("Wins", "Ties", "Losses", "Net", "Range", "Same in\nboth orders", "Chose\nthe first")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in told["pairs"]:
-        net = row["net"]
-        known = net["value"] is not None
-        table.add_row(
-            row["systems"][0],
-            *(str(row[each]) for each in ("wins", "ties", "losses")),
-            f"{net['value']:+.2f}" if known else "",
-            f"{net['low']:+.2f} to {net['high']:+.2f}" if known else "",
-            *(
-                "" if row[each] is None else f"{row[each]:.0%}"
-                for each in ("same_in_both_orders", "first_place")
-            ),
-        )
-    return table

@@ -255,7 +255,9 @@ def read_people(
 
 
 def open_published(data: Path, *, unsafe: bool) -> PublishedData:
-    """The proof that this data may be sent as it is: the only place where one is made.
+    """The proof that this data may be sent as it is, made where the user gave the flag.
+
+    Workers of an engine cannot be handed one: each opens the file again, with the same flag.
 
     Raises:
         InputError: the flag is missing, or the file is not marked.

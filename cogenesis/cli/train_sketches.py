@@ -120,10 +120,9 @@ def sketches(
         _tell_left_out(left_out, len(tasks))
         outlines = Outlines(working, Outlining(file, cloud, seed, cloud_deadline))
         with SketchFile(out, resume=resume) as lines:
-            left = to_ask(tasks, lines.done, model=cloud.name, seed=seed)
             limits = Limits(requests_per_minute, tokens_per_minute)
             run = _Run(outlines, lines, Prices(price_in, price_out), limits, at_a_time)
-            run.ask(left, yes=yes)
+            run.ask(to_ask(tasks, lines.done, model=cloud.name, seed=seed), yes=yes)
             lines.sort()
     told = run.told() | {
         "samples": len(tasks) + len(left_out),
@@ -133,10 +132,7 @@ def sketches(
         "seed": seed,
         **when_and_where(),
     }
-    if as_json:
-        typer.echo(json.dumps(told, indent=2))
-    else:
-        _show(told, out)
+    _show(told, out, as_json=as_json)
     if run.failed and not lines.done:
         raise CloudError("no-sketch", f"no sample has an outline: {run.failed[-1].message}")
 
@@ -287,7 +283,10 @@ def _agreed() -> bool:
     return typer.confirm("Go on?", err=True)
 
 
-def _show(told: dict[str, Any], out: Path) -> None:
+def _show(told: dict[str, Any], out: Path, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
     typer.echo(f"{told['outlines']} of {told['samples']} samples have an outline: {out}")
     if told["refused"] or told["unusable"]:
         counts = f"{len(told['refused'])} refused by the guard, {len(told['unusable'])} unusable"

@@ -1,58 +1,41 @@
-"""A language model as the judge of texts: asking, with retries, and keeping its answers.
+"""A language model as the judge of texts: what it is asked, and what its answers are.
 
-The judge sees profiles, so it takes a `PublishedData`, which exists for marked files and with
-the user's flag only. Everything goes through the egress and the ledger.
-
-The judge is untrusted: its answers are bounded, parsed strictly, and are numbers and words for
-the report; nothing of them reaches a system's prompt.
+The questions tell a worker all that it needs, and nothing in them is released: `judge_asking`
+makes what is sent from them and from the published data, which each worker opens for itself.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from cogenesis.errors import CloudError, InputError
+from cogenesis.errors import InputError
 from cogenesis.evaluation.generation import content_key
 from cogenesis.evaluation.judge_prompts import (
     HIGHEST,
     LOWEST,
-    MAX_REPLY_CHARS,
     SCORES,
     Choice,
+    Score,
     judged_reference,
     judged_text,
     pair_prompt,
-    parse_choice,
-    parse_rating,
     rendered,
     score_prompt,
 )
 from cogenesis.evaluation.text_report import REFERENCE
-from cogenesis.models.protocol import CloudModel, Prompt, Sampling, hang_up
+from cogenesis.models.protocol import Prompt
 from cogenesis.privacy.published import PublishedData
 from cogenesis.privacy.released import Released
-from cogenesis.untrusted import clean
-from cogenesis.wire import Deadline
 
 FORM: Final = 1
-ASKS: Final = 3
-"""How often an answer that cannot be read is asked for, each time with another seed."""
-
 MEANINGFUL_BILLIONS: Final = 30.0
 """Parameters of the smallest judge whose scores we would look at at all. Our own line, not a
 measurement: small models rate by length, place and chance. Look at the agreement of its runs."""
 
-DEADLINE_S: Final = 120.0
 PAIR: Final = "pair"
-
-_STOPS: Final = frozenset(
-    {"unreachable", "timeout", "unauthorised", "rate-limited", "server-error"}
-)
-"""Errors that the next question would meet, too: the run ends, and can be gone on with."""
 
 _SIZE: Final = re.compile(
     r"(?<![a-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)([bm])(?![a-z0-9])", re.IGNORECASE
@@ -61,12 +44,14 @@ _SIZE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to ask the judge.
+    """One thing to ask the judge. It can be pickled: `prompt_of` makes what is sent.
 
     Attributes:
         key: content hash: judge, prompt, run.
         kind: a score, or PAIR.
         system, sample, run: what it is about.
+        texts: that are judged, as they are shown; None for the text that the author wrote.
+        size: characters that a chat judge reads.
         other: the system that is compared with, for pairs.
         swapped: whether the other system's text stands first.
     """
@@ -76,7 +61,8 @@ class Question:
     system: str
     sample: int
     run: int
-    prompt: Prompt[Released] = field(repr=False)
+    texts: tuple[str | None, ...] = field(repr=False)
+    size: int = 0
     other: str | None = None
     swapped: bool = False
 
@@ -164,29 +150,46 @@ def questions(
     """
     found = []
 
-    def add(kind: str, system: str, sample: int, prompt: Prompt[Released], **more: Any) -> None:
+    def add(
+        kind: str, system: str, sample: int, shown: tuple[str | None, ...], **more: Any
+    ) -> None:
+        first = Question("", kind, system, sample, 0, shown, **more)
+        prompt = prompt_of(data, made_from, first)
+        told = rendered(prompt)
+        size = sum(len(part.text) for message in prompt.messages for part in message.parts)
         for run in range(settings.runs):
-            key = content_key(FORM, judge, kind, rendered(prompt), settings.seed, run)
-            found.append(Question(key, kind, system, sample, run, prompt, **more))
-
-    def text_of(system: str, sample: int) -> Released:
-        if system == REFERENCE:
-            return judged_reference(data, sample)
-        return judged_text(data, texts[system][sample], made_from)
+            key = content_key(FORM, judge, kind, told, settings.seed, run)
+            found.append(replace(first, key=key, run=run, size=size))
 
     for sample in sorted({number for by in texts.values() for number in by}):
         for system in (each for each in texts if sample in texts[each]):
-            text = text_of(system, sample)
+            text = None if system == REFERENCE else texts[system][sample]
             for score in SCORES:
-                add(score, system, sample, score_prompt(data, sample, score, text))
+                add(score, system, sample, (text,))
             if not settings.pairs or system == baseline or sample not in texts.get(baseline, {}):
                 continue
-            other = text_of(baseline, sample)
+            other = None if baseline == REFERENCE else texts[baseline][sample]
             for swapped in (False, True):
-                first, second = (other, text) if swapped else (text, other)
-                prompt = pair_prompt(data, sample, first, second)
-                add(PAIR, system, sample, prompt, other=baseline, swapped=swapped)
+                both = (other, text) if swapped else (text, other)
+                add(PAIR, system, sample, both, other=baseline, swapped=swapped)
     return found
+
+
+def prompt_of(data: PublishedData, made_from: str, question: Question) -> Prompt[Released]:
+    """What the judge is shown.
+
+    Raises:
+        EgressError: the texts are of other data (`made_from` is the SHA-256 of theirs).
+    """
+    sample = question.sample
+    shown = [
+        judged_reference(data, sample) if text is None else judged_text(data, text, made_from)
+        for text in question.texts
+    ]
+    if question.kind == PAIR:
+        first, second = shown
+        return pair_prompt(data, sample, first, second)
+    return score_prompt(data, sample, cast(Score, question.kind), shown[0])
 
 
 def answered(asked: Sequence[Question], known: Mapping[str, Answer]) -> list[Answer]:
@@ -207,104 +210,6 @@ def answered(asked: Sequence[Question], known: Mapping[str, Answer]) -> list[Ans
         for each in asked
         if each.key in known
     ]
-
-
-class Judge:
-    """Asks one model. Safe to use from several threads if the model is."""
-
-    def __init__(self, model: CloudModel, settings: JudgeSettings) -> None:
-        """Nothing is sent yet."""
-        self._model, self._settings = model, settings
-
-    def ask_all(self, asked: Sequence[Question], *, parallel: int = 1) -> Iterator[Answer]:
-        """The answers as they come, not in order.
-
-        Raises:
-            CloudError: the judge cannot be reached any more; what was answered is yielded first.
-            PrivacyError: nothing may be sent.
-        """
-        left = iter(asked)
-        with ThreadPoolExecutor(parallel, thread_name_prefix="judge") as pool:
-            running: set[Future[Answer]] = set()
-            try:
-                while True:
-                    # No more than can run: what has not begun need not be called off.
-                    while len(running) < parallel and (question := next(left, None)) is not None:
-                        running.add(pool.submit(self.ask, question))
-                    if not running:
-                        return
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    good = [each for each in done if each.exception() is None]
-                    yield from (each.result() for each in good)
-                    for each in done - set(good):
-                        each.result()
-            finally:
-                for each in running:
-                    each.cancel()
-
-    def ask(self, question: Question) -> Answer:
-        """One answer; without a rating or choice if there was none in ASKS replies."""
-        chat = self._model.capabilities.chat
-        reply, reason = "", "unreadable"
-        for ask in range(ASKS):
-            seed = self._settings.seed + 1_000 * question.run + ask
-            try:
-                reply = self._reply(question, seed, chat=chat)
-            except CloudError as error:
-                if error.reason in _STOPS:
-                    raise
-                reason = error.reason
-                if reason != "bad-reply":  # too long a prompt, say: it stays too long
-                    return self._answer(question, ask + 1, reply, reason)
-                continue
-            if question.kind == PAIR:
-                choice = parse_choice(reply, chat=chat)
-                if choice is not None:
-                    return self._answer(question, ask + 1, reply, None, choice=choice)
-            else:
-                rating = parse_rating(reply, chat=chat)
-                if rating is not None:
-                    return self._answer(question, ask + 1, reply, None, rating=rating)
-            reason = "unreadable"
-        return self._answer(question, ASKS, reply, reason)
-
-    def _reply(self, question: Question, seed: int, *, chat: bool) -> str:
-        sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=400 if chat else 8, seed=seed)
-        text = ""
-        steps = self._model.generate(question.prompt, sampling, deadline=Deadline(DEADLINE_S))
-        try:
-            for piece in steps:
-                text += piece.text
-                if len(text) > MAX_REPLY_CHARS:
-                    break
-        finally:
-            hang_up(steps)
-        return clean(text[:MAX_REPLY_CHARS])
-
-    @staticmethod
-    def _answer(
-        question: Question,
-        asks: int,
-        reply: str,
-        reason: str | None,
-        *,
-        rating: int | None = None,
-        choice: Choice | None = None,
-    ) -> Answer:
-        return Answer(
-            key=question.key,
-            kind=question.kind,
-            system=question.system,
-            sample=question.sample,
-            run=question.run,
-            other=question.other,
-            swapped=question.swapped,
-            rating=rating,
-            choice=choice,
-            asks=asks,
-            reason=reason,
-            reply=reply,
-        )
 
 
 def size_in_name(name: str) -> float | None:

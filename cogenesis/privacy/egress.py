@@ -82,14 +82,6 @@ class Traffic:
             self.round_trips - before.round_trips,
         )
 
-    def plus(self, other: Traffic) -> Traffic:
-        """Both together."""
-        return Traffic(
-            self.requests + other.requests,
-            self.bytes + other.bytes,
-            self.round_trips + other.round_trips,
-        )
-
 
 @dataclass(slots=True)
 class _Seen:

@@ -77,7 +77,11 @@ class Taken:
             self.asks + other.asks,
             self.seconds + other.seconds,
             self.tokens.plus(other.tokens),
-            self.traffic.plus(other.traffic),
+            Traffic(
+                self.traffic.requests + other.traffic.requests,
+                self.traffic.bytes + other.traffic.bytes,
+                self.traffic.round_trips + other.traffic.round_trips,
+            ),
         )
 
 

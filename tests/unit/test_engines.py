@@ -98,6 +98,29 @@ def test_an_error_of_the_work_ends_the_run_and_closes_the_place() -> None:
     assert opening.told == ["open", "close"]
 
 
+def test_what_is_done_beside_a_failure_is_not_lost() -> None:
+    last, ended = threading.Event(), threading.Semaphore(0)
+
+    def work(item: int) -> int:
+        if item == 0:
+            return 0
+        assert last.wait(20)
+        ended.release()
+        if item == 1:
+            raise CloudError("unreachable", "gone")
+        return item
+
+    found: list[str] = []
+    with open_engine(at_a_time=3) as engine, pytest.raises(CloudError, match="gone"):
+        for outcome in engine.map(Plain(work), numbered(3)):
+            found.append(outcome.key)
+            if outcome.key == "0":
+                last.set()
+                assert ended.acquire(timeout=20) and ended.acquire(timeout=20)
+                time.sleep(0.1)  # both have left the work: their results are there in a moment
+    assert found == ["0", "2"]
+
+
 def test_options_that_do_not_go_together_are_told() -> None:
     with pytest.raises(InputError, match="--engine ray"):
         open_engine("local", ray_address="127.0.0.1:6379")

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cogenesis.engines.cloud import CloudAddress
+from cogenesis.engines.engine import Done, Plain
+from cogenesis.engines.known_file import KnownFile
+from cogenesis.engines.local import LocalEngine
+from cogenesis.engines.pace import Pace
 from cogenesis.errors import CloudError, EgressError, InputError
 from cogenesis.evaluation.judge import (
-    ASKS,
     PAIR,
     Answer,
-    Judge,
     JudgeSettings,
     Question,
     answered,
+    prompt_of,
     questions,
     size_in_name,
 )
-from cogenesis.evaluation.judge_prompts import (
-    SCORES,
-    parse_choice,
-    parse_rating,
-    rendered,
-    score_prompt,
-)
+from cogenesis.evaluation.judge_asking import ASKS, Judge, Judging
+from cogenesis.evaluation.judge_prompts import SCORES, parse_choice, parse_rating, rendered
 from cogenesis.evaluation.judge_report import judge_report, notes, quadratic_kappa
+from cogenesis.models.protocol import Piece, Prompt
 from cogenesis.models.scripted import ScriptedModel
 from cogenesis.privacy.published import PublishedData
+from cogenesis.privacy.released import Released
+from cogenesis.wire import Deadline
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
 
 JUDGE = {"name": "scripted"}
@@ -47,6 +53,23 @@ def data(tmp_path: Path) -> PublishedData:
 
 def asked(data: PublishedData, settings: JudgeSettings, **texts: dict[int, str]) -> list[Question]:
     return questions(data, texts, data.sha256, "device", JUDGE, settings)
+
+
+def shown_by(data: PublishedData, question: Question) -> Prompt[Released]:
+    return prompt_of(data, data.sha256, question)
+
+
+def judge_of(model: ScriptedModel, data: PublishedData) -> Judge:
+    return Judge(model, data, data.sha256, ONCE, Pace())
+
+
+def ask_all(
+    model: ScriptedModel, data: PublishedData, found: list[Question], parallel: int = 1
+) -> Iterator[Answer]:
+    work = Plain(judge_of(model, data).ask)
+    for each in LocalEngine(at_a_time=parallel).map(work, ((q.key, q) for q in found)):
+        assert isinstance(each, Done)
+        yield each.result
 
 
 @pytest.mark.parametrize(
@@ -98,7 +121,7 @@ def test_a_choice_is_a_letter(reply: str, chat: bool, choice: str | None) -> Non
 
 def test_only_the_score_without_profile_shows_none(data: PublishedData) -> None:
     for question in asked(data, ONCE, device={2: "I like boats."}):
-        shown = "".join(rendered(question.prompt))
+        shown = "".join(rendered(shown_by(data, question)))
         assert "I like boats." in shown and "Write a note: Ivo Brandt tells of" in shown
         known = "Spends evenings with" in shown and "Dear all, I love" in shown
         assert known is (question.kind != "overall_without")
@@ -113,7 +136,7 @@ def test_each_text_gets_three_scores_and_both_orders(data: PublishedData) -> Non
     assert len({each.key for each in found}) == len(found)
     pairs = [each for each in found if each.kind == PAIR and each.run == 0]
     for each in pairs:
-        shown = "".join(rendered(each.prompt))
+        shown = "".join(rendered(shown_by(data, each)))
         assert (shown.index("\nthree") > shown.index("\none")) is each.swapped
     again = asked(data, settings, device={1: "one", 2: "two"}, sketch={1: "three"})
     assert [each.key for each in again] == [each.key for each in found]
@@ -124,17 +147,17 @@ def test_each_text_gets_three_scores_and_both_orders(data: PublishedData) -> Non
 def test_an_unreadable_answer_is_asked_for_again(data: PublishedData) -> None:
     model = ScriptedModel(["no idea", "Rating: 12", "Good.\nRating: 6"], role="cloud")
     (first, *_) = asked(data, ONCE, device={1: "text"})
-    answer = Judge(model, ONCE).ask(first)
+    answer = judge_of(model, data).ask(first)
     assert (answer.rating, answer.asks, answer.reason) == (6, 3, None)
     assert Answer.from_json(json.loads(json.dumps(answer.to_json()))) == answer
-    never = Judge(ScriptedModel(["no"] * ASKS, role="cloud"), ONCE).ask(first)
+    never = judge_of(ScriptedModel(["no"] * ASKS, role="cloud"), data).ask(first)
     assert (never.rating, never.asks, never.reason) == (None, ASKS, "unreadable")
 
 
 def test_an_endless_answer_is_cut(data: PublishedData) -> None:
     model = ScriptedModel(lambda prompt: "x" * 50_000 + "\nRating: 9", role="cloud")
     (first, *_) = asked(data, ONCE, device={1: "text"})
-    answer = Judge(model, ONCE).ask(first)
+    answer = judge_of(model, data).ask(first)
     assert answer.rating is None and len(answer.reply) <= 8_000
 
 
@@ -146,16 +169,16 @@ def test_a_dead_judge_ends_the_run_and_a_refused_prompt_does_not(
     (first, *_) = asked(data, ONCE, device={1: "text"})
     if ends:
         with pytest.raises(CloudError):
-            Judge(model, ONCE).ask(first)
+            judge_of(model, data).ask(first)
     else:
-        assert Judge(model, ONCE).ask(first).reason == reason
+        assert judge_of(model, data).ask(first).reason == reason
 
 
 @pytest.mark.parametrize("parallel", [1, 4])
 def test_all_questions_are_answered_once(parallel: int, data: PublishedData) -> None:
     model = ScriptedModel(lambda prompt: "Rating: 5", role="cloud")
     found = asked(data, ONCE, device={n: f"text {n}" for n in range(1, 6)})
-    answers = list(Judge(model, ONCE).ask_all(found, parallel=parallel))
+    answers = list(ask_all(model, data, found, parallel))
     assert sorted(each.key for each in answers) == sorted(each.key for each in found)
     assert len(model.asked) == len(found)
 
@@ -169,9 +192,50 @@ def test_what_was_answered_before_a_failure_is_kept(data: PublishedData) -> None
     found = asked(data, ONCE, device={n: f"text {n}" for n in range(1, 6)})
     answers = []
     with pytest.raises(CloudError, match="gone"):
-        for answer in Judge(ScriptedModel(reply, role="cloud"), ONCE).ask_all(found):
+        for answer in ask_all(ScriptedModel(reply, role="cloud"), data, found):
             answers.append(answer)  # noqa: PERF402  (those before the failure count)
     assert {each.sample for each in answers} == {1, 2}
+
+
+def test_a_stopped_judge_hangs_up_and_asks_nothing(data: PublishedData) -> None:
+    begun = threading.Event()
+
+    class Silent(ScriptedModel):
+        def generate(self, *args: Any, **more: Any) -> Iterator[Piece]:
+            begun.set()
+            deadline: Deadline = more["deadline"]
+            deadline.wait(60)
+            raise CloudError("timeout", "no time is left")
+
+    judge = judge_of(Silent(role="cloud"), data)
+    (first, *_) = asked(data, ONCE, device={1: "text"})
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(judge.ask, first)
+        assert begun.wait(20)
+        judge.stop()
+        with pytest.raises(CloudError, match="no time is left"):
+            answer.result(20)
+    with pytest.raises(CloudError, match="stopped"):
+        judge.ask(first)
+
+
+def test_a_worker_opens_the_data_anew_with_the_flag_or_sends_nothing(
+    data: PublishedData, tmp_path: Path
+) -> None:
+    path = tmp_path / "people.json"
+    (first, *_) = asked(data, ONCE, device={1: "text"})
+    assert pickle.loads(pickle.dumps(first)) == first
+    cloud = CloudAddress.of("http://127.0.0.1:9", "m", "openai-chat", ledger=tmp_path / "l.db")
+    opening = Judging(KnownFile.of(path), True, cloud, ONCE)
+    assert pickle.loads(pickle.dumps(opening)) == opening
+    refused = [
+        (replace(opening, unsafe_send_context=False), "Add --unsafe-send-context"),
+        (replace(opening, data=KnownFile(path, "0" * 64)), "not the file that the run was"),
+        (replace(opening, data=KnownFile(tmp_path / "none", "0" * 64)), "all machines"),
+    ]
+    for other, message in refused:
+        with pytest.raises(InputError, match=message):
+            list(LocalEngine().map(other, [(first.key, first)]))
 
 
 def test_equal_texts_are_asked_about_once(data: PublishedData) -> None:
@@ -302,6 +366,5 @@ def test_a_rating_outside_the_scale_is_not_read_from_a_file() -> None:
 
 
 def test_the_prompt_of_a_score_has_both_forms(data: PublishedData) -> None:
-    question = asked(data, ONCE, device={1: "text"})[0]
-    prompt = score_prompt(data, 1, "overall_with", question.prompt.completion[0])
+    prompt = shown_by(data, asked(data, ONCE, device={1: "text"})[0])
     assert prompt.messages[0].role == "user" and prompt.completion[-1].text.endswith("better): ")

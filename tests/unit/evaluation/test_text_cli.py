@@ -56,6 +56,19 @@ MISTAKES = [
     ("judge", ["--data", "people.json"], "Add --unsafe-send-context"),
     ("judge", ["--data", "own.json", "--unsafe-send-context"], "one person's own"),
     ("judge", ["--data", "people.json", "--unsafe-send-context", "--runs", "0"], "--runs"),
+    (
+        "judge",
+        [
+            *("--data", "people.json", "--unsafe-send-context"),
+            *("--engine", "ray", "--ray-address", "10.0.0.1:6379"),
+        ],
+        "give --judge-url, or leave out --ray-address",
+    ),
+    (
+        "judge",
+        ["--data", "people.json", "--unsafe-send-context", "--workers", "2"],
+        "--engine ray",
+    ),
 ]
 
 

@@ -32,6 +32,7 @@ KEY_HOLDERS = {
     "evaluation/generation_run.py": "hands the proof on to the upper bound",
     "evaluation/judge_prompts.py": "the judge sees the profile",
     "evaluation/judge.py": "holds the proof for the prompts",
+    "evaluation/judge_asking.py": "each worker opens the file, with the flag that the user gave",
     "cli/evaluate_texts.py": "opens the file where the user gave the flag",
 }
 
@@ -161,4 +162,8 @@ def test_only_evaluations_hold_the_key() -> None:
     doors = {"privacy/published.py", "privacy/released.py"}
     assert doors <= holders <= {*KEY_HOLDERS, *doors}
     opening = {name for name, text in texts.items() if "PublishedData(" in text}
-    assert opening <= {"privacy/published.py", "cli/evaluate_texts.py"}
+    assert opening <= {
+        "privacy/published.py",
+        "cli/evaluate_texts.py",
+        "evaluation/judge_asking.py",
+    }
