@@ -14,6 +14,7 @@ from cogenesis.home import home
 from cogenesis.models import DeviceModel, LlamaCpp, LlamaServer, LocalWire
 from cogenesis.models.adapters import NO_ADAPTER, find_adapter
 from cogenesis.models.cloud_connection import CloudConnection, CloudKind
+from cogenesis.models.local_wire import DEVICE_KEY_ENV
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint, Secret
 from cogenesis.privacy.ledger import Ledger
@@ -25,7 +26,6 @@ REMEMBERED: Final = 300
 """Newest requests of the ledger whose instructions are remembered: reading them takes moments."""
 
 CLOUD_KEY_ENV = "COGENESIS_CLOUD_KEY"
-DEVICE_KEY_ENV = "COGENESIS_DEVICE_KEY"
 
 
 def connect(
@@ -47,15 +47,25 @@ def connect(
         EgressError: the address or the key cannot be used.
         LedgerError: the ledger cannot be opened, so nothing may be sent.
     """
-    key = os.environ.get(key_env) if key_env else None
-    if not key and key_env not in {"", CLOUD_KEY_ENV}:
-        raise InputError(f"the environment variable {key_env} is empty: put the API key in it")
+    key = named_key(key_env)
     endpoint = CloudEndpoint.parse(url, Secret(key) if key else None)
     opened = stack.enter_context(Ledger.open(ledger or home() / "ledger.sqlite"))
     if protection is not None:
         protection.recall(earlier_instructions(opened.entries(limit=REMEMBERED)))
     egress = stack.enter_context(Egress(endpoint, opened))
     return CloudConnection(egress, model, kind), egress
+
+
+def named_key(key_env: str) -> str | None:
+    """The API key of the environment variable that an option names.
+
+    Raises:
+        InputError: a variable was named that is empty.
+    """
+    key = os.environ.get(key_env) if key_env else None
+    if not key and key_env not in {"", CLOUD_KEY_ENV}:
+        raise InputError(f"the environment variable {key_env} is empty: put the API key in it")
+    return key
 
 
 def open_device(

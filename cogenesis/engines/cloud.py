@@ -68,6 +68,11 @@ class CloudAddress:
         path = (ledger or home() / "ledger.sqlite").absolute()
         return cls(url, model, kind, key_env, bool(key), path, ledger and path)
 
+    @property
+    def name(self) -> str:
+        """The model's name where one was given, else the server's host, as `CloudConnection`'s."""
+        return CloudEndpoint.parse(self.url).host if self.model is None else self.model
+
     @contextmanager
     def open(self, place: Place) -> Iterator[tuple[CloudConnection, Egress]]:
         """The model behind an egress of this process. Sends nothing yet.
