@@ -102,6 +102,7 @@ class BitsPair:
             ModelError, PrivacyError: as `bits_positions.positions`.
         """
         settings, link = self._settings, self._link(task.general)
+        self._tokens.learn(task.reference.ids, task.reference.pieces)
         known = link.vocabularies(self._tokens)
         clouds: list[ShieldedCloud[Prefix]] = [
             ShieldedCloud(link.scorer, link.begun, shield_of(state, task), known, k=link.k)
