@@ -9,17 +9,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from cogenesis.cli import main
-from cogenesis.engines.engine import Done, Engine, Lost, Opening, Place, Plain
+from cogenesis.engines.engine import Engine, Plain
 from cogenesis.engines.local import LocalEngine
 from cogenesis.errors import InputError, ModelError
 from cogenesis.fusion.gate_input import SEEN, most_probable
@@ -38,6 +35,7 @@ from cogenesis.training.extract_rows import Columns, columns
 from cogenesis.training.folds import fold_of, group_of
 from cogenesis.training.gate_data import pools
 from tests.training.texts import ABOUT, SIZE, WORDS, along, write
+from tests.unit.evaluation.test_bits_work import Dying
 
 
 def test_columns_are_what_decoding_sees() -> None:
@@ -180,20 +178,6 @@ def test_which_texts_the_device_model_knows() -> None:
     for wrong in ((4, 4, False), (0, 1, False), (4, None, True)):
         with pytest.raises(InputError):
             Tuning(*wrong)
-
-
-class Dying:
-    """An engine in which workers die at the second text."""
-
-    at_a_time = 1
-
-    def map(
-        self, opening: Opening[int, Any], items: Iterable[tuple[str, int]]
-    ) -> Iterator[Done[Any] | Lost]:
-        opened: AbstractContextManager[Any] = opening.open(Place.here())
-        with opened as work:
-            for key, number in reversed(list(items)):
-                yield Lost(key, 3) if number == 2 else Done(key, work(number), 0.5)
 
 
 def extracted(path: Path, engine: Engine) -> tuple[Extracted, dict[int, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from cogenesis.engines.cloud import CloudAddress
-from cogenesis.engines.engine import Done, Lost, Opening, Place, Plain, open_engine
+from cogenesis.engines.engine import Done, ItemT, Lost, Opening, Place, Plain, ResultT, open_engine
 from cogenesis.errors import ContextError, InputError
 from cogenesis.evaluation.bits import BitsSettings
 from cogenesis.evaluation.bits_pairing import GateFile, ModelFile, Pair, Pairing
@@ -111,10 +110,10 @@ class Reading(ScriptedModel, Cuts):
     def __init__(self) -> None:
         ScriptedModel.__init__(self, seed=1)
         Cuts.__init__(self)
-        self.asked: list[bytes] = []
+        self.read: list[bytes] = []
 
     def next_distribution(self, prefix: TokenIds, k: int) -> Distribution:
-        self.asked.append(self.decode(prefix))
+        self.read.append(self.decode(prefix))
         return super().next_distribution(prefix, k)
 
 
@@ -127,7 +126,7 @@ def test_each_sample_finds_the_same_cache_whatever_came_before(data: DataFile) -
         found = pair.task(number)
         assert not isinstance(found, str)
         assert (found[0].number, len(found[0].ids)) == (number, 20)
-    assert [b"brown fox" in each for each in model.asked] == [True, True]
+    assert [b"brown fox" in each for each in model.read] == [True, True]
 
 
 def test_a_sample_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
@@ -146,24 +145,23 @@ def test_a_sample_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
 
 
 class Dying:
-    """An engine in which workers die at one item."""
+    """An engine in which workers die at item 2; the last item is done first."""
 
     at_a_time = 1
 
     def map(
-        self, opening: Opening[int, Any], items: Iterable[tuple[str, int]]
-    ) -> Iterator[Done[Any] | Lost]:
-        opened: AbstractContextManager[Any] = opening.open(Place.here())
-        with opened as work:
-            for key, number in items:
-                yield Lost(key, 3) if number == 2 else Done(key, work(number), 0.5)
+        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
+    ) -> Iterator[Done[ResultT] | Lost]:
+        with opening.open(Place.here()) as work:
+            for key, item in reversed(list(items)):
+                yield Lost(key, 3) if item == 2 else Done(key, work(item), 0.5)
 
 
 def test_a_lost_sample_is_told_and_left_out() -> None:
     told: dict[int, str] = {}
     plain: Plain[int, float | str] = Plain(lambda number: "no" if number == 3 else number * 2.0)
     found = list(worked(Dying(), plain, [1, 2, 3], lambda number, why: told.update({number: why})))
-    assert found == [Worked(1, 2.0, 0.5), Worked(2, None), Worked(3, None, 0.5)]
+    assert found == [Worked(3, None, 0.5), Worked(2, None), Worked(1, 2.0, 0.5)]
     assert told == {2: "3 workers died at it: their machine may lack memory", 3: "no"}
 
 
