@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeGuard, runtime_checkable
 
@@ -120,8 +120,13 @@ class DeviceTokens:
             self._known.update(zip(found.ids.tolist(), found.tokens, strict=True))
         return found
 
+    def learn(self, ids: Sequence[int], pieces: Sequence[bytes]) -> None:
+        """Know the tokens of a text that the device model did not write, and so may never list."""
+        if self.whole is None:
+            self._known.update(zip(ids, pieces, strict=True))
+
     def data(self, token_id: int) -> bytes:
-        """The bytes of a token that was listed."""
+        """The bytes of a token that was listed or learned."""
         return self._known[token_id]
 
 

@@ -15,6 +15,7 @@ from cogenesis.home import home
 from cogenesis.models import DeviceModel, LlamaCpp, LlamaServer, LocalWire
 from cogenesis.models.adapters import NO_ADAPTER, find_adapter
 from cogenesis.models.cloud_connection import CloudConnection, CloudKind
+from cogenesis.models.local_wire import DEVICE_KEY_ENV
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint, Secret
 from cogenesis.privacy.ledger import Ledger
@@ -26,7 +27,6 @@ REMEMBERED: Final = 300
 """Newest requests of the ledger whose instructions are remembered: reading them takes moments."""
 
 CLOUD_KEY_ENV = "COGENESIS_CLOUD_KEY"
-DEVICE_KEY_ENV = "COGENESIS_DEVICE_KEY"
 
 
 def connect(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -13,6 +12,12 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.engine_options import (
+    EngineOption,
+    RayAddressOption,
+    WorkersOption,
+    chosen_engine,
+)
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.errors import InputError
 
@@ -21,12 +26,12 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from cogenesis.engines.engine import Engine
     from cogenesis.evaluation.bits import BitsSettings
-    from cogenesis.evaluation.bits_pair import BitsPair
+    from cogenesis.evaluation.bits_pairing import GateFile
     from cogenesis.evaluation.bits_report import SampleCost
-    from cogenesis.evaluation.bits_samples import BitsSample
+    from cogenesis.evaluation.bits_work import BitsWork
     from cogenesis.fusion.gate_file import TrainedGate
-    from cogenesis.models import LlamaCpp
 
 PairName = Literal["demo", "smollm2-smollm2"]
 
@@ -108,24 +113,28 @@ def bits(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the samples that --save lacks.")
     ] = False,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure the device model, the cloud model, and every way of mixing them.
 
     Every text of the data is given token by token, and each system says how probable it was:
     less bits per byte is better. The device model reads the private context, the cloud model
-    the general instruction and the shielded text. About half a minute a text.
+    the general instruction and the shielded text. About half a minute a text. Each worker of
+    Ray has both models and measures one text at a time; the figures are those of one process.
 
     Examples:
 
       cogenesis evaluate bits --data validation.json --limit 20
 
       cogenesis evaluate bits --data validation.json --save bits.jsonl --resume --json
+
+      cogenesis evaluate bits --data /nfs/people.json --engine ray --ray-address 10.0.0.1:6379
     """
     from cogenesis.evaluation.bits import EVEN, BitsSettings
     from cogenesis.evaluation.bits_report import bits_report
-    from cogenesis.models.adapters import find_adapter
-    from cogenesis.models.fetch import sha256_of
 
     if shield == "off" and not unsafe_send_context:
         raise InputError(_UNSAFE)
@@ -138,145 +147,148 @@ def bits(
         max_tokens=max_tokens,
         shields=("on",) if shield == "on" else ("on", "off"),
     )
+    working = chosen_engine(engine, at_a_time=None, ray_address=ray_address, workers=workers)
     models = {"device": device, "cloud": cloud if pair == "demo" else device}
-    lora = find_adapter(device, adapter)
-    if lora is not None:
-        models["adapter"] = sha256_of(lora)
-    run = _Run(settings, models, _gates(gate or ()), lora, quiet=as_json)
-    told = bits_report(run.measure(data, limit, save, resume=resume), _FIXED_SEED)
+    gates = _gates(gate or ())
+    run = _Run(data, settings, models, gates, adapter=adapter, quiet=as_json)
+    told = bits_report(run.measure(working, limit, save, resume=resume), _FIXED_SEED)
     told |= {"skipped": run.skipped, "notes": _notes(told, settings)}
-    told |= {"data_sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
-    told |= {"settings": {"pair": pair, **asdict(settings)}, "models": models, **when_and_where()}
+    told |= {"data_sha256": run.data.sha256}
+    told |= {"settings": {"pair": pair, **asdict(settings)}, "models": run.models}
+    told |= when_and_where()
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
         _show(told)
 
 
-def _gates(files: Sequence[Path]) -> dict[str, TrainedGate]:
-    """Systems by their names. Raises InputError or ModelFileError: a file is no gate."""
+def _gates(files: Sequence[Path]) -> dict[GateFile, TrainedGate]:
+    """Gates with the names of their systems. Raises InputError or ModelFileError: one is none."""
+    from cogenesis.evaluation.bits_pairing import GateFile
     from cogenesis.fusion.gate_file import load_gate
 
-    found: dict[str, TrainedGate] = {}
+    found: dict[GateFile, TrainedGate] = {}
     for file in files:
         name = "fusion:gate" if not found else f"fusion:gate@{file.stem}"
-        if name in found:
+        if name in {each.system for each in found}:
             raise InputError(f"two gates are called {file.stem}: give one another file name")
-        found[name] = load_gate(file)
+        gate = load_gate(file)
+        path = file.absolute() if file.is_file() else file
+        found[GateFile(name, path, gate.digest)] = gate
     return found
 
 
 class _Run:
-    """One measurement; `skipped` tells which samples were left out, and why."""
+    """One measurement; `skipped` tells which samples were left out, and why.
+
+    Attributes:
+        models: names by role, and the adapter's sum.
+        data: the samples.
+    """
 
     def __init__(
         self,
+        data: Path,
         settings: BitsSettings,
         models: dict[str, str],
-        gates: dict[str, TrainedGate],
-        adapter: Path | None,
+        gates: dict[GateFile, TrainedGate],
         *,
+        adapter: str | None,
         quiet: bool,
     ) -> None:
-        self._settings, self._models, self._quiet = settings, models, quiet
-        self._gates, self._adapter = gates, adapter
-        self.skipped: list[dict[str, Any]] = []
-
-    def measure(
-        self, data: Path, limit: int | None, save: Path | None, *, resume: bool
-    ) -> list[SampleCost]:
-        """What each usable sample costs, in their order."""
-        from cogenesis.cli.models import fetch_model
-        from cogenesis.evaluation.bits_file import SavedSamples
-        from cogenesis.evaluation.bits_pair import BitsPair
-        from cogenesis.evaluation.bits_samples import bits_samples
-        from cogenesis.models import LlamaCpp
-
-        self._check(data)
-        with ExitStack() as stack:
-            enter = stack.enter_context
-            saved = enter(SavedSamples(save, self._about(data), resume=resume)) if save else None
-            device, cloud = (
-                fetch_model(self._models[role], quiet=self._quiet) for role in ("device", "cloud")
-            )
-            # One thread, because the cloud model has a core of its own.
-            model = enter(LlamaCpp(device, threads=1, adapter=self._adapter))
-            for each in self._gates.values():
-                each.check_device(self._models["device"], model.vocabulary())
-            samples = bits_samples(
-                data,
-                model,
-                limit=limit,
-                max_tokens=self._settings.max_tokens,
-                left_out=self._left_out,
-            )
-            done = saved.done if saved is not None else {}
-            left = [each for each in samples if each.number not in done]
-            if left:
-                running = enter(BitsPair(model, cloud, self._settings))
-                bare = None if self._adapter is None else enter(LlamaCpp(device, threads=1))
-                for found in self._measured(running, model, bare, left):
-                    done[found.sample] = found
-                    if saved is not None:
-                        saved.add(found)
-        return [done[each.number] for each in samples if each.number in done]
-
-    def _measured(
-        self,
-        running: BitsPair,
-        model: LlamaCpp,
-        bare: LlamaCpp | None,
-        samples: Sequence[BitsSample],
-    ) -> Iterator[SampleCost]:
-        from cogenesis.evaluation.bits import ZERO_SHOT, systems
-        from cogenesis.evaluation.bits_pair import bits_alone
-        from cogenesis.evaluation.bits_report import SampleCost
-        from cogenesis.evaluation.bits_samples import bits_task
-
-        chosen = systems(self._settings.weights, self._gates)
-        with progress() as bar:
-            step = bar.add_task("tokens", total=sum(len(each.ids) for each in samples))
-
-            def tick(tokens: int = 1) -> None:
-                bar.advance(step, tokens)
-                bar.refresh()
-
-            for each in samples:
-                task = bits_task(model, each, self._settings.max_tokens)
-                if isinstance(task, str):
-                    self._left_out(each.number, task)
-                    tick(len(each.ids))
-                else:
-                    text = running.cost(task, chosen, tick)
-                    if bare is not None:
-                        paid = bits_alone(bare, task, self._settings)
-                        for state in text.costs.values():
-                            state.bits[ZERO_SHOT] = paid
-                    yield SampleCost(each.number, each.sample.id, each.cut, text)
-
-    def _check(self, data: Path) -> None:
         """Tell mistakes before a model is fetched or loaded.
 
         Raises:
-            InputError: the file cannot be read, or must not be sent.
+            InputError: a file cannot be read, or must not be sent.
+            ModelFileError: there is no such adapter.
         """
-        from cogenesis.context.reader import read_samples
         from cogenesis.evaluation.bits_samples import refuse_private_data
+        from cogenesis.evaluation.data_file import DataFile
+        from cogenesis.models.adapters import find_adapter
+        from cogenesis.models.fetch import sha256_of
 
-        if "off" in self._settings.shields:
+        # Its sum comes first: what is looked at after this is what the workers will read.
+        self.data = DataFile.of(data)
+        if "off" in settings.shields:
             refuse_private_data(data)
-        read_samples(data, on_bad=lambda number, why: None)
+        lora = find_adapter(models["device"], adapter)
+        self.models = models if lora is None else {**models, "adapter": sha256_of(lora)}
+        self._settings, self._gates, self._adapter = settings, gates, adapter
+        self._quiet = quiet
+        self._skipped: dict[int, str] = {}
 
-    def _about(self, data: Path) -> dict[str, Any]:
+    @property
+    def skipped(self) -> list[dict[str, Any]]:
+        """Samples that were left out, by their numbers."""
+        return [{"sample": each, "reason": why} for each, why in sorted(self._skipped.items())]
+
+    def measure(
+        self,
+        engine: AbstractContextManager[Engine],
+        limit: int | None,
+        save: Path | None,
+        *,
+        resume: bool,
+    ) -> list[SampleCost]:
+        """What each usable sample costs, in their order."""
+        from cogenesis.evaluation.bits_file import SavedSamples
+
+        samples = self.data.samples(limit=limit, left_out=self._left_out)
+        with ExitStack() as stack:
+            saved = None
+            if save is not None:
+                saved = stack.enter_context(SavedSamples(save, self._about(), resume=resume))
+            done = saved.done if saved is not None else {}
+            left = [number for number in samples if number not in done]
+            if left:
+                work = self._work()
+                for found in self._measured(stack.enter_context(engine), work, left):
+                    done[found.sample] = found
+                    if saved is not None:
+                        saved.add(found)
+        return [done[number] for number in samples if number in done]
+
+    def _work(self) -> BitsWork:
+        """The models are fetched here, with a bar, where workers of this machine find them."""
+        from cogenesis.cli.models import fetch_model
+        from cogenesis.evaluation.bits_pairing import ModelFile, Pairing
+        from cogenesis.evaluation.bits_work import BitsWork
+        from cogenesis.models import read_vocabulary
+
+        name, other = self.models["device"], self.models["cloud"]
+        path, cloud = (fetch_model(each, quiet=self._quiet) for each in (name, other))
+        for gate in self._gates.values():
+            gate.check_device(name, read_vocabulary(path))
+        device = ModelFile.of(name, path, self._adapter)
+        pairing = Pairing(
+            self.data,
+            device,
+            ModelFile.of(other, cloud),
+            self._settings,
+            bare=bool(device.adapter_sha256),
+        )
+        return BitsWork(pairing, tuple(self._gates))
+
+    def _measured(self, engine: Engine, work: BitsWork, left: list[int]) -> Iterator[SampleCost]:
+        from cogenesis.evaluation.bits_work import worked
+
+        with progress() as bar:
+            step = bar.add_task("texts", total=len(left))
+            for each in worked(engine, work, left, self._left_out):
+                if each.result is not None:
+                    yield each.result
+                bar.advance(step)
+                bar.refresh()
+
+    def _about(self) -> dict[str, Any]:
         """All that a sample's figures depend on."""
-        digest = hashlib.sha256(data.read_bytes()).hexdigest()
-        about = {"data": digest, "version": __version__}
+        about = {"data": self.data.sha256, "version": __version__}
         # Only where there are gates: files of earlier measurements stay good.
-        about |= {name: each.digest for name, each in self._gates.items()}
-        return {**about, **self._models, **asdict(self._settings)}
+        about |= {each.system: each.digest for each in self._gates}
+        return {**about, **self.models, **asdict(self._settings)}
 
     def _left_out(self, number: int, why: str) -> None:
-        self.skipped.append({"sample": number, "reason": why})
+        self._skipped[number] = why
         typer.echo(f"warning: sample {number} is left out: {why}", err=True)
 
 

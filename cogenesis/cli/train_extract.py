@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
-from contextlib import ExitStack
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.engine_options import (
+    EngineOption,
+    RayAddressOption,
+    WorkersOption,
+    chosen_engine,
+)
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.cli.models import fetch_model
 from cogenesis.cli.write import CloudKind
@@ -20,12 +24,12 @@ from cogenesis.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cogenesis.engines.cloud import CloudAddress
+    from cogenesis.engines.engine import Engine
     from cogenesis.evaluation.bits import BitsSettings
-    from cogenesis.evaluation.bits_pair import ScoringDevice
-    from cogenesis.evaluation.bits_samples import BitsSample
-    from cogenesis.models.cloud_connection import CloudConnection
-    from cogenesis.training.extract import Extracted, Tuning
-    from cogenesis.training.extract_file import Text
+    from cogenesis.evaluation.bits_pairing import ModelFile
+    from cogenesis.training.extract import Extracted, ExtractWork, Tuning
+    from cogenesis.training.extract_file import ExtractWriter, Text
 
 
 def extract(
@@ -80,17 +84,24 @@ def extract(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the samples that --out lacks.")
     ] = False,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Keep the next-token distributions of both models along the texts, for `train gate`.
 
     The device model reads the private context, the cloud model the general instruction and the
     shielded text, as when a text is written. Each text is on the disk when it is done. The file
-    is as private as the texts: only you may read it.
+    is as private as the texts: only you may read it. Each worker of Ray has both models, reads
+    one text at a time, and sends what it found through the memory of the cluster: give a cluster
+    of others no texts that they must not see.
 
-    Example:
+    Examples:
 
       cogenesis train extract --data train.json --out train.parquet --limit 40 --resume
+
+      cogenesis train extract --data train.json --out train.parquet --engine ray --workers 2
     """
     from cogenesis.evaluation.bits import BitsSettings
     from cogenesis.training.extract import Tuning
@@ -98,20 +109,28 @@ def extract(
     tuning = Tuning(folds, held_out, seen)
     if all_folds and held_out is None:
         raise InputError("--all-folds belongs to --folds and --held-out")
-    settings = BitsSettings(max_tokens=max_tokens)
-    run = _Run(data, out, settings, tuning, quiet=as_json)
+    if _is_server(device) and engine == "ray" and ray_address is not None:
+        raise InputError(
+            "a device model server is reached from this machine only: leave out --ray-address, so "
+            "that workers are started here, or give --device a model that each worker loads"
+        )
+    working = chosen_engine(engine, at_a_time=None, ray_address=ray_address, workers=workers)
+    run = _Run(data, out, BitsSettings(max_tokens=max_tokens), tuning, quiet=as_json)
     run.only = None if all_folds else held_out
-    with ExitStack() as stack:
-        connected = None
-        if cloud_url is not None:
-            from cogenesis.cli.connect import connect
+    server = None
+    if cloud_url is not None:
+        from cogenesis.cli.connect import cloud_address
 
-            connected, _ = connect(stack, cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger)
-        told = run.extract(stack, device, connected or cloud, limit, resume=resume)
+        server = cloud_address(cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger)
+    told = run.extract(working, device, server or cloud, limit, resume=resume)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
         _show(told, out)
+
+
+def _is_server(device: str) -> bool:
+    return device.startswith(("http://", "https://"))
 
 
 class _Run:
@@ -122,118 +141,107 @@ class _Run:
     ) -> None:
         self._data, self._out, self._settings = data, out, settings
         self._tuning, self._quiet = tuning, quiet
-        self._skipped: list[dict[str, Any]] = []
+        self._skipped: dict[int, str] = {}
         self.only: int | None = None
 
     def extract(
         self,
-        stack: ExitStack,
+        engine: AbstractContextManager[Engine],
         device: str,
-        cloud: str | CloudConnection,
+        cloud: str | CloudAddress,
         limit: int | None,
         *,
         resume: bool,
     ) -> dict[str, Any]:
         """Everything from the options to the file; returns what is told."""
-        from cogenesis.context.reader import read_samples
-        from cogenesis.evaluation.bits_samples import bits_samples
+        from cogenesis.evaluation.bits_pairing import Pairing
+        from cogenesis.evaluation.data_file import DataFile
         from cogenesis.fusion.gate_input import SEEN
-        from cogenesis.training.extract import about_extract
+        from cogenesis.training.extract import Extracted, ExtractWork, about_extract
         from cogenesis.training.extract_file import ExtractWriter, load_parquet
 
         load_parquet()
-        read_samples(self._data, on_bad=lambda number, why: None)  # mistakes first
-        model, about_device = self._device(stack, device)
+        data = DataFile.of(self._data)
+        samples = data.samples(limit=limit, left_out=self._left_out)  # mistakes first
+        model, about_device = self._device(device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}
-        about = about_extract(self._data, self._settings, models, self._tuning)
-        samples = bits_samples(
-            self._data,
-            model,
-            limit=limit,
-            max_tokens=self._settings.max_tokens,
-            left_out=self._left_out,
-        )
+        about = about_extract(data, self._settings, models, self._tuning)
         with ExtractWriter(self._out, about, k=SEEN, resume=resume) as writer:
-            texts = [(self._tuning.text(each), each) for each in samples]
+            texts = [self._tuning.text(number, each.id) for number, each in samples.items()]
             left = [
-                (text, each)
-                for text, each in texts
+                text
+                for text in texts
                 if text.sample not in writer.done and self.only in {None, text.fold}
             ]
-            begun = time.monotonic()
-            done = self._read(model, beside, left, writer)
-            seconds = time.monotonic() - begun
-        return self._told(done, seconds)
+            done = Extracted()
+            if left:
+                work = ExtractWork(Pairing(data, model, beside, self._settings))
+                with engine as working:
+                    done = self._read(working, work, left, writer)
+        return self._told(done)
 
     def _read(
-        self,
-        model: ScoringDevice,
-        cloud: Path | CloudConnection,
-        left: Sequence[tuple[Text, BitsSample]],
-        writer: Any,
+        self, engine: Engine, work: ExtractWork, left: Sequence[Text], writer: ExtractWriter
     ) -> Extracted:
-        from cogenesis.evaluation.bits_pair import BitsPair
-        from cogenesis.evaluation.bits_samples import bits_task
-        from cogenesis.training.extract import Extracted, extract
+        from cogenesis.training.extract import extract
 
-        if not left:
-            return Extracted()
-        prepare = partial(bits_task, model, max_tokens=self._settings.max_tokens)
-        with progress() as bar, BitsPair(model, cloud, self._settings) as running:
-            step = bar.add_task("tokens", total=sum(len(each.ids) for _, each in left))
+        with progress() as bar:
+            step = bar.add_task("texts", total=len(left))
 
-            def tick(tokens: int) -> None:
-                bar.advance(step, tokens)
+            def tick() -> None:
+                bar.advance(step)
                 bar.refresh()
 
-            return extract(running, prepare, left, writer, left_out=self._left_out, tick=tick)
+            return extract(engine, work, left, writer, left_out=self._left_out, tick=tick)
 
-    def _device(self, stack: ExitStack, name: str) -> tuple[ScoringDevice, dict[str, Any]]:
-        from cogenesis.cli.connect import open_device
+    def _device(self, name: str) -> tuple[ModelFile | str, dict[str, Any]]:
+        """What workers open, and what the file says of it."""
+        from cogenesis.evaluation.bits_pairing import ModelFile
         from cogenesis.fusion.gate_file import vocabulary_hash
-        from cogenesis.models import LlamaCpp, LlamaServer
-        from cogenesis.training.extract import file_hash
+        from cogenesis.models import LocalWire, read_vocabulary
+        from cogenesis.models.fetch import sha256_of
 
-        # One thread, because the cloud model has a core of its own.
-        model = open_device(stack, name, window=4096, threads=1, quiet=self._quiet)
-        if isinstance(model, LlamaServer):
-            return model, {"name": model.name, "vocabulary": None}
-        if not isinstance(model, LlamaCpp):
-            raise InputError("this device model cannot cut texts into tokens: use a GGUF file")
-        tokens = model.vocabulary()
+        if _is_server(name):
+            with LocalWire.loopback(name) as wire:
+                return name, {"name": wire.server, "vocabulary": None}
+        path = fetch_model(name, quiet=self._quiet)
+        model, tokens = ModelFile.of(name, path, adapter=None), read_vocabulary(path)
         found: dict[str, Any] = {
             "name": name if name == "demo-device" else Path(name).name,
             "tokens": len(tokens),
+            "vocabulary": vocabulary_hash(tokens),
+            "sha256": sha256_of(path),
         }
-        path = fetch_model(name, quiet=True)
-        found |= {"vocabulary": vocabulary_hash(tokens), "sha256": file_hash(path)}
         # Only where there is one: files of earlier extractions stay good.
-        return model, found | ({"adapter": file_hash(model.adapter)} if model.adapter else {})
+        lora = model.adapter_sha256
+        return model, found | ({"adapter": lora} if lora else {})
 
-    def _cloud(self, cloud: str | CloudConnection) -> tuple[Path | CloudConnection, dict[str, Any]]:
-        from cogenesis.training.extract import file_hash
+    def _cloud(self, cloud: str | CloudAddress) -> tuple[ModelFile | CloudAddress, dict[str, Any]]:
+        from cogenesis.evaluation.bits_pairing import ModelFile
+        from cogenesis.models.fetch import sha256_of
 
         if not isinstance(cloud, str):
             return cloud, {"name": cloud.name}
         path = fetch_model(cloud, quiet=self._quiet)
         name = cloud if cloud == "demo-cloud" else Path(cloud).name
-        return path, {"name": name, "sha256": file_hash(path)}
+        return ModelFile.of(cloud, path), {"name": name, "sha256": sha256_of(path)}
 
     def _left_out(self, number: int, why: str) -> None:
-        self._skipped.append({"sample": number, "reason": why})
+        self._skipped[number] = why
         typer.echo(f"warning: sample {number} is left out: {why}", err=True)
 
-    def _told(self, done: Extracted, seconds: float) -> dict[str, Any]:
+    def _told(self, done: Extracted) -> dict[str, Any]:
         per = max(done.texts, 1)
+        skipped = sorted(self._skipped.items())
         return {
             "out": self._out.name,
             "bytes": self._out.stat().st_size if self._out.exists() else 0,
             "texts": done.texts,
             "positions": done.positions,
-            "seconds_per_text": round(seconds / per, 2) if done.texts else None,
+            "seconds_per_text": round(done.seconds / per, 2) if done.texts else None,
             "bytes_per_text": done.bytes // per if done.texts else None,
-            "skipped": self._skipped,
+            "skipped": [{"sample": number, "reason": why} for number, why in skipped],
             **when_and_where(),
         }
 

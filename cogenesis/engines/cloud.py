@@ -71,7 +71,7 @@ class CloudAddress:
     @property
     def name(self) -> str:
         """As `CloudConnection.name`: the model's where one was given, else the server's."""
-        return self.model or CloudEndpoint.parse(self.url).host
+        return CloudEndpoint.parse(self.url).host if self.model is None else self.model
 
     @contextmanager
     def open(self, place: Place) -> Iterator[tuple[CloudConnection, Egress]]:

@@ -10,7 +10,7 @@ same text, which it would also write, count as nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 from types import MappingProxyType
@@ -135,7 +135,6 @@ def cost(
     found: Iterable[Position],
     measured: Sequence[System],
     shields: Sequence[ShieldState],
-    tick: Callable[[], None] = lambda: None,
 ) -> TextCost:
     """Score every position by every system, from the same rows.
 
@@ -143,7 +142,6 @@ def cost(
         found: positions whose `rows` are those of `shields`, in this order.
         measured: the systems.
         shields: states of the shield.
-        tick: called after each position.
 
     Raises: as `positions`, and as `Target.score`.
     """
@@ -163,7 +161,6 @@ def cost(
                     paid.bits[system.name] += alone
                 else:
                     paid.bits[system.name] += _bits(position, system.target, listed)
-        tick()
     return text
 
 

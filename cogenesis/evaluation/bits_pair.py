@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +102,7 @@ class BitsPair:
             ModelError, PrivacyError: as `bits_positions.positions`.
         """
         settings, link = self._settings, self._link(task.general)
+        self._tokens.learn(task.reference.ids, task.reference.pieces)
         known = link.vocabularies(self._tokens)
         clouds: list[ShieldedCloud[Prefix]] = [
             ShieldedCloud(link.scorer, link.begun, shield_of(state, task), known, k=link.k)
@@ -116,13 +117,11 @@ class BitsPair:
             block=block_of(link.k),
         )
 
-    def cost(
-        self, task: BitsTask, measured: Sequence[System], tick: Callable[[], None]
-    ) -> TextCost:
-        """What a text costs by each system; `tick` is called after each token. Raises likewise."""
+    def cost(self, task: BitsTask, measured: Sequence[System]) -> TextCost:
+        """What a text costs by each system. Raises likewise."""
         # Closed at once also if it is interrupted, so that the cloud is left alone.
         with closing(self.positions(task)) as found:
-            return cost(found, measured, self._settings.shields, tick)
+            return cost(found, measured, self._settings.shields)
 
     def _link(self, general: GeneralInstruction) -> CloudLink:
         if self._connection is None:

@@ -6,12 +6,11 @@ A sample that cannot be used is no reason to stop: it is told, counted and left 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from cogenesis.context.reader import Sample, read_samples
+from cogenesis.context.reader import Sample
 from cogenesis.errors import ContextError, GuardRefusedError, InputError, InstructionError
 from cogenesis.evaluation.bits_positions import Reference
 from cogenesis.evaluation.speed_prompts import prompt_ids
@@ -21,9 +20,6 @@ from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.released import GeneralInstruction
 from cogenesis.writing import general_instruction, lexicon_of
-
-LeftOut = Callable[[int, str], None]
-"""Is told the number of a sample and why it is left out, without anything private."""
 
 _MARKS: Final = b"\xef\xbb\xbf \t\r\n"
 """What may stand before JSON: the byte order mark, and spaces."""
@@ -90,31 +86,15 @@ def refuse_private_data(path: Path) -> None:
         raise InputError(f"{path} is marked as private texts: they are not sent without the shield")
 
 
-def bits_samples(
-    path: Path, device: Tokenises, *, limit: int | None, max_tokens: int, left_out: LeftOut
-) -> list[BitsSample]:
-    """The usable ones among the first `limit` samples of a file.
-
-    Raises:
-        ContextError: the file cannot be read.
-    """
-    bad: dict[int, str] = {}
-    samples = read_samples(path, on_bad=lambda number, why: bad.update({number: why}))
-    total = len(samples) + len(bad)
-    good = iter(samples)
-    found: list[BitsSample] = []
-    for number in range(1, min(total, limit or total) + 1):
-        if number in bad:
-            left_out(number, bad[number])
-            continue
-        sample = next(good)
-        ids, pieces = device.tokenise(sample.reference)
-        if b"".join(pieces) != sample.reference.encode("utf-8", "replace"):
-            left_out(number, "the device model's tokens do not spell its text")
-            continue
-        ids, pieces, cut = ids[:max_tokens], pieces[:max_tokens], len(ids) > max_tokens
-        found.append(BitsSample(number, sample, ids, pieces, cut))
-    return found
+def bits_sample(
+    number: int, sample: Sample, device: Tokenises, max_tokens: int
+) -> BitsSample | str:
+    """A sample in the device's tokens, or why it is left out."""
+    ids, pieces = device.tokenise(sample.reference)
+    if b"".join(pieces) != sample.reference.encode("utf-8", "replace"):
+        return "the device model's tokens do not spell its text"
+    cut = len(ids) > max_tokens
+    return BitsSample(number, sample, ids[:max_tokens], pieces[:max_tokens], cut)
 
 
 def bits_task(device: DeviceModel, found: BitsSample, max_tokens: int) -> BitsTask | str:

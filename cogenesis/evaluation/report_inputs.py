@@ -177,6 +177,7 @@ def _saved(path: Path, lines: list[str]) -> dict[str, Any]:
         )
     try:
         samples = [SampleCost.from_json(json.loads(line)) for line in lines[1:]]
+        samples.sort(key=lambda each: each.sample)  # lines are in the order of their ends
         about = dict(head["about"])
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} is no file of evaluate bits --save") from None

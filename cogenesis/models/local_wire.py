@@ -29,6 +29,9 @@ from cogenesis.privacy.released import Released
 from cogenesis.replies import ReplyError, read_events, read_object
 from cogenesis.wire import Body, Deadline, Reply, to_bytes
 
+DEVICE_KEY_ENV: Final = "COGENESIS_DEVICE_KEY"
+"""The environment variable with the key of a device model's server."""
+
 CONNECT_TIMEOUT_S: Final = 5.0
 IDLE_TIMEOUT_S: Final = 600.0
 """Longest silence without a deadline: reading a long prompt on a slow core takes minutes."""

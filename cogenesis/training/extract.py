@@ -5,24 +5,23 @@ The same models, prompts, guard, shield and alignment as in `evaluate bits`, fro
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cogenesis import __version__
+from cogenesis.engines.engine import Engine, Opening, Place
 from cogenesis.errors import InputError
+from cogenesis.evaluation.bits import BitsSettings
+from cogenesis.evaluation.bits_pairing import Pairing
+from cogenesis.evaluation.bits_work import worked
+from cogenesis.evaluation.data_file import DataFile, LeftOut
 from cogenesis.fusion.gate_input import SEEN
 from cogenesis.training.extract_file import ExtractWriter, Text
-from cogenesis.training.extract_rows import columns
+from cogenesis.training.extract_rows import Columns, columns
 from cogenesis.training.folds import fold_of, group_of
-
-if TYPE_CHECKING:
-    from cogenesis.evaluation.bits import BitsSettings
-    from cogenesis.evaluation.bits_pair import BitsPair
-    from cogenesis.evaluation.bits_samples import BitsSample, LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,73 +44,97 @@ class Tuning:
         if self.held_out is not None and not 0 <= self.held_out < self.folds:
             raise InputError("--held-out is a fold: a number from 0 to --folds minus 1")
 
-    def text(self, sample: BitsSample) -> Text:
-        """Whose text it is, and whether the model knows it."""
-        group = group_of(sample.sample.id, sample.number)
+    def text(self, number: int, name: str) -> Text:
+        """Whose text a sample with this number and id is, and whether the model knows it."""
+        group = group_of(name, number)
         fold = fold_of(group, self.folds) if self.folds else None
         seen = self.seen if self.held_out is None else fold != self.held_out
-        return Text(sample.number, sample.sample.id, group, fold, seen)
+        return Text(number, name, group, fold, seen)
 
 
 @dataclass(slots=True)
 class Extracted:
-    """What a run did: texts, positions, bytes on the disk; and what it left out."""
+    """What a run did.
+
+    Attributes:
+        texts, positions: that were added.
+        bytes: on the disk.
+        seconds: of all texts added up, each in its worker.
+    """
 
     texts: int = 0
     positions: int = 0
     bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractWork:
+    """How a worker gets ready. Item: a sample's number. Result: the columns of its text, or why the
+    sample is left out.
+
+    The columns are as private as the text: its tokens are in them, and what a model that read the
+    context thought. From a worker of Ray they go through the memory of the cluster, and between
+    machines over its network, which is not encrypted unless its owner has Ray do so: a cluster
+    that others use must not get texts that they must not see.
+    """
+
+    pairing: Pairing
+
+    @contextmanager
+    def open(self, place: Place) -> Iterator[Callable[[int], Columns | str]]:
+        """Raises: as `Pairing.open`."""
+        # A model does one thing at a time, whatever the engine is asked for.
+        one = threading.Lock()
+        with self.pairing.open(place) as pair:
+
+            def work(number: int) -> Columns | str:
+                with one:
+                    found = pair.task(number)
+                    if isinstance(found, str):
+                        return found
+                    with closing(pair.running.positions(found[1])) as positions:
+                        return columns(positions, SEEN)
+
+            yield work
 
 
 def extract(
-    running: BitsPair,
-    prepare: Callable[[BitsSample], Any],
-    samples: Sequence[tuple[Text, BitsSample]],
+    engine: Engine,
+    work: Opening[int, Columns | str],
+    texts: Sequence[Text],
     out: ExtractWriter,
     *,
     left_out: LeftOut,
-    tick: Callable[[int], None] = lambda positions: None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Extracted:
-    """Add the samples to a file.
+    """Add texts to a file, each as soon as it is done.
 
     Args:
-        running: both models, with the shield on and nothing else.
-        prepare: `bits_samples.bits_task` of a sample.
-        samples: those that the file lacks.
+        engine: has workers do them.
+        work: both models, with the shield on and nothing else.
+        texts: those that the file lacks.
         out: the file.
         left_out: is told of those that the guard does not release, and the like.
-        tick: is told how many positions are done.
+        tick: called after each text.
 
     Raises:
         ModelError, PrivacyError: as `BitsPair.positions`. The texts before are kept.
+        EngineError: as `Engine.map`.
     """
-    done = Extracted()
-    for text, sample in samples:
-        task = prepare(sample)
-        if isinstance(task, str):
-            left_out(sample.number, task)
-            tick(len(sample.ids))
-            continue
-        with closing(running.positions(task)) as found:
-            kept = columns(_told(found, tick), SEEN)
-        done.bytes += out.add(text, kept)
-        done.texts, done.positions = done.texts + 1, done.positions + len(kept)
+    done, known = Extracted(), {each.sample: each for each in texts}
+    for found in worked(engine, work, known, left_out):
+        kept = found.result
+        if kept is not None:
+            done.bytes += out.add(known[found.number], kept)
+            done.texts, done.positions = done.texts + 1, done.positions + len(kept)
+            done.seconds += found.seconds
+        tick()
     return done
 
 
-def _told(found: Any, tick: Callable[[int], None]) -> Any:
-    for position in found:
-        yield position
-        tick(1)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def about_extract(
-    data: Path,
+    data: DataFile,
     settings: BitsSettings,
     models: dict[str, dict[str, Any]],
     tuning: Tuning,
@@ -119,7 +142,7 @@ def about_extract(
     """All that the columns depend on."""
     return {
         "version": __version__,
-        "data": {"name": data.name, "sha256": file_hash(data)},
+        "data": {"name": data.path.name, "sha256": data.sha256},
         **models,
         "options": {
             "device_k": settings.device_k,

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if importlib.util.find_spec("ray") is None:  # not imported: Ray reads its setti
 
 from benchmarks.ray_nodes import ROOT, two_nodes
 from benchmarks.scaling_work import Answered, Asking, SlowServer
+from cogenesis.engines import on_ray
 from cogenesis.engines.cloud import CloudAddress
 from cogenesis.engines.engine import Done, Engine, Lost, Place, open_engine
 from cogenesis.errors import CloudError, EngineError, GuardRefusedError, InputError, LedgerError
@@ -119,6 +121,51 @@ class Troubled:
         if item == 3 and self.trouble == "bug":
             raise KeyError("Rosalind Ayers")
         return item
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Work that takes long to open, and of which so many items are only done together."""
+
+    seconds: float
+    notes: Path
+    together: int = 1
+
+    @contextlib.contextmanager
+    def open(self, place: Place) -> Iterator[Callable[[int], str]]:
+        def work(item: int) -> str:
+            (self.notes / f"begun-{item}").touch()
+            for _ in range(600):
+                if len(list(self.notes.glob("begun-*"))) >= self.together:
+                    return place.name
+                threading.Event().wait(0.05)
+            raise EngineError("the others did not come")
+
+        (self.notes / f"open-{place.name}").touch()
+        threading.Event().wait(self.seconds)
+        yield work
+
+
+def test_one_item_in_each_worker_and_no_worker_without_one(
+    ray: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "_at_a_time", None)  # a process has one Ray engine at a time
+    monkeypatch.setattr(ray, "_workers", 3)
+    assert ray.at_a_time == 3
+    done = [each for each in ray.map(Slow(0.0, tmp_path, 2), numbered(2)) if isinstance(each, Done)]
+    assert len({each.result for each in done}) == 2
+    assert len(list(tmp_path.glob("open-*"))) == 2
+    assert list(ray.map(Slow(0.0, tmp_path), [])) == []
+    monkeypatch.setattr(ray, "_workers", None)
+    assert ray.at_a_time == 4  # two machines with two processors
+
+
+def test_opening_may_take_longer_than_starting(
+    ray: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may have to be fetched first."""
+    monkeypatch.setattr(on_ray, "_START_S", 0.5)
+    assert len(list(ray.map(Slow(6.0, tmp_path), numbered(2)))) == 2
 
 
 def test_an_item_that_kills_its_workers_costs_itself_only(ray: Engine) -> None:

@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cogenesis.cli import main
+from cogenesis.engines.engine import Engine, Plain
+from cogenesis.engines.local import LocalEngine
 from cogenesis.errors import InputError, ModelError
-from cogenesis.evaluation.bits_samples import BitsSample
 from cogenesis.fusion.gate_input import SEEN, most_probable
 from cogenesis.fusion.gates import FixedWeight
 from cogenesis.fusion.pool import pooled
 from cogenesis.fusion.target import Target
-from cogenesis.training.extract import Tuning
+from cogenesis.training.extract import Extracted, Tuning, extract
 from cogenesis.training.extract_file import (
     ExtractWriter,
     Text,
@@ -33,6 +35,7 @@ from cogenesis.training.extract_rows import Columns, columns
 from cogenesis.training.folds import fold_of, group_of
 from cogenesis.training.gate_data import pools
 from tests.training.texts import ABOUT, SIZE, WORDS, along, write
+from tests.unit.evaluation.test_bits_work import Dying
 
 
 def test_columns_are_what_decoding_sees() -> None:
@@ -154,13 +157,6 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not parts.exists()
 
 
-def sample(number: int, name: str) -> BitsSample:
-    class Named:
-        id = name
-
-    return BitsSample(number, Named(), (), (), False)  # type: ignore[arg-type]
-
-
 def test_people_of_one_portrait_are_never_divided() -> None:
     assert group_of("3_7_4", 1) == group_of("3_7_5", 2) == "3_7"
     assert group_of("", 5) == "#5"
@@ -173,15 +169,52 @@ def test_people_of_one_portrait_are_never_divided() -> None:
 
 def test_which_texts_the_device_model_knows() -> None:
     fold = fold_of("3_7", 4)
-    text = Tuning(4, fold).text(sample(1, "3_7_4"))
+    text = Tuning(4, fold).text(1, "3_7_4")
     assert (text.fold, text.seen) == (fold, False)
-    assert Tuning(4, (fold + 1) % 4).text(sample(1, "3_7_4")).seen
-    assert Tuning(seen=True).text(sample(1, "3_7_4")).seen
-    assert not Tuning().text(sample(1, "3_7_4")).seen
-    assert not Tuning(4).text(sample(1, "3_7_4")).seen
+    assert Tuning(4, (fold + 1) % 4).text(1, "3_7_4").seen
+    assert Tuning(seen=True).text(1, "3_7_4").seen
+    assert not Tuning().text(1, "3_7_4").seen
+    assert not Tuning(4).text(1, "3_7_4").seen
     for wrong in ((4, 4, False), (0, 1, False), (4, None, True)):
         with pytest.raises(InputError):
             Tuning(*wrong)
+
+
+def extracted(path: Path, engine: Engine) -> tuple[Extracted, dict[int, str]]:
+    """Add what the file lacks of three texts; also what was left out."""
+    told: dict[int, str] = {}
+    plain: Plain[int, Columns | str] = Plain(lambda number: columns(along(WORDS[number]), SEEN))
+    with ExtractWriter(path, ABOUT, k=SEEN, resume=True) as out:
+        texts = [Text(n, f"3_{n}_1", f"3_{n}") for n in (1, 2, 3) if n not in out.done]
+        done = extract(
+            engine, plain, texts, out, left_out=lambda number, why: told.update({number: why})
+        )
+    return done, told
+
+
+def test_a_text_at_which_workers_die_is_told_and_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "found.parquet"
+    done, told = extracted(path, Dying())
+    assert (done.texts, done.seconds) == (2, 1.0)
+    assert done.positions == len(WORDS[1]) + len(WORDS[3])
+    assert list(told) == [2]
+    assert "3 workers died" in told[2]
+    assert [text.sample for text, _ in extract_groups(path)] == [1, 3]
+    done, told = extracted(path, LocalEngine(at_a_time=1))
+    assert (done.texts, told) == (1, {})
+    assert [text.sample for text, _ in extract_groups(path)] == [1, 2, 3]
+
+
+def test_a_device_server_is_not_reached_from_other_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", "none.json", "--out", str(tmp_path / "x"), "--engine", "ray"]
+    options += ["--device", "http://127.0.0.1:9", "--ray-address", "10.0.0.1:6379"]
+    monkeypatch.setattr(sys, "argv", ["cogenesis", "train", "extract", *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "leave out --ray-address" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_file_names_nobody(tmp_path: Path) -> None:

@@ -126,6 +126,9 @@ def test_a_device_that_cannot_tell_its_vocabulary_is_compared_by_bytes() -> None
         tokens.data(256)
     found = tokens.next_distribution(TokenIds((65, 66)), 40)
     assert [tokens.data(each) for each in found.ids.tolist()] == list(found.tokens)
+    unlisted = 300
+    tokens.learn([unlisted], [b"Wren"])  # of a text that somebody else wrote
+    assert tokens.data(unlisted) == b"Wren"
     assert not link_to(WordCloud(WordModel(2)), device)[0].same_vocabulary
 
 

@@ -142,13 +142,6 @@ def test_held_positions_cost_the_same_in_every_system() -> None:
         assert value == pytest.approx(asked.bits[name] + held.held_bits, rel=1e-9), name
 
 
-def test_each_position_is_told() -> None:
-    ticks: list[None] = []
-    found = positions(DEVICE, [], TEXT, k=3, vocabulary=3, block=4)
-    cost(found, systems(), [], lambda: ticks.append(None))
-    assert len(ticks) == 2
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

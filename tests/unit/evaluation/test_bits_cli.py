@@ -39,6 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
         (["--data", "one.json", "--save", "one.json"], "one.json exists: add --resume"),
         (["--data", "one.json", "--save", "one.json", "--resume"], "name another one"),
         (["--data", "broken.json"], "not JSON"),
+        (["--data", "one.json", "--workers", "2"], "are for --engine ray"),
     ],
 )
 def test_mistakes_are_told_before_a_model_is_loaded(
@@ -65,6 +66,8 @@ def test_the_help_names_all_options(
     assert run(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
     for option in ("data", "limit", "shield", "unsafe-send-context", "weight", "pair", "device"):
+        assert f"--{option}" in shown
+    for option in ("engine", "ray-address", "workers"):
         assert f"--{option}" in shown
     for option in ("cloud", "max-tokens", "device-k", "cloud-k", "save", "resume", "json"):
         assert f"--{option}" in shown

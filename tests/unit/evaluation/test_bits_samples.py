@@ -13,10 +13,11 @@ from cogenesis.evaluation.bits_pair import LONGEST_BLOCK, block_of, shield_of
 from cogenesis.evaluation.bits_samples import (
     BitsSample,
     BitsTask,
-    bits_samples,
+    bits_sample,
     bits_task,
     refuse_private_data,
 )
+from cogenesis.evaluation.data_file import DataFile
 from cogenesis.models.scripted import ScriptedModel
 
 MODEL = ScriptedModel(seed=1)
@@ -51,13 +52,16 @@ def read(
     path = tmp_path / "data.json"
     path.write_text(json.dumps(value))
     told: dict[int, str] = {}
-    found = bits_samples(
-        path,
-        device or Cuts(),
-        limit=limit,
-        max_tokens=20,
-        left_out=lambda number, why: told.update({number: why}),
+    samples = DataFile.of(path).samples(
+        limit=limit, left_out=lambda number, why: told.update({number: why})
     )
+    found = []
+    for number, each in samples.items():
+        cut = bits_sample(number, each, device or Cuts(), 20)
+        if isinstance(cut, str):
+            told[number] = cut
+        else:
+            found.append(cut)
     return found, told
 
 

@@ -1,0 +1,173 @@
+"""What a worker of `evaluate bits` opens: the same files as where the run began, or nothing."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogenesis.engines.cloud import CloudAddress
+from cogenesis.engines.engine import Done, ItemT, Lost, Opening, Place, Plain, ResultT, open_engine
+from cogenesis.errors import ContextError, InputError
+from cogenesis.evaluation.bits import BitsSettings
+from cogenesis.evaluation.bits_pairing import GateFile, ModelFile, Pair, Pairing
+from cogenesis.evaluation.bits_work import BitsWork, Worked, worked
+from cogenesis.evaluation.data_file import DataFile
+from cogenesis.fusion.gate_file import load_gate
+from cogenesis.models.distribution import Distribution
+from cogenesis.models.protocol import TokenIds
+from cogenesis.models.scripted import ScriptedModel
+from tests.unit.evaluation.test_bits_samples import PERSON, Cuts, sample
+from tests.unit.models.tiny_gguf import tiny_gguf
+
+ELSEWHERE = replace(Place.here(), machine=replace(Place.here().machine, name="node7"))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataFile:
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps([sample(), PERSON, sample()]))
+    return DataFile.of(path)
+
+
+def quiet(number: int, why: str) -> None:
+    """Nothing is told."""
+
+
+def test_a_worker_reads_the_file_that_the_run_was_started_with(data: DataFile) -> None:
+    assert list(data.samples(ELSEWHERE, left_out=quiet)) == [1, 3]
+    data.path.write_text(json.dumps([sample()]))
+    with pytest.raises(InputError, match="another file for the worker on node7 than at the start"):
+        data.samples(ELSEWHERE, left_out=quiet)
+    with pytest.raises(InputError, match="another file than at the start"):
+        data.samples(left_out=quiet)
+
+
+def test_a_file_that_a_worker_cannot_see_is_told(data: DataFile) -> None:
+    data.path.unlink()
+    with pytest.raises(InputError, match=r"worker on node7: .* a folder that all machines see"):
+        data.samples(ELSEWHERE, left_out=quiet)
+    with pytest.raises(ContextError, match="no such file"):
+        data.samples(left_out=quiet)
+
+
+def test_a_model_is_the_same_one_by_name_path_and_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("small.gguf")
+    path.write_bytes(tiny_gguf())
+    told = ModelFile.of("small.gguf", path)
+    assert told.name == str(tmp_path / "small.gguf")
+    assert ModelFile.of("demo-cloud", path).name == "demo-cloud"
+    assert told.find(ELSEWHERE) == (tmp_path / "small.gguf", None)
+    path.write_bytes(tiny_gguf(bytes(128)))
+    with pytest.raises(InputError, match=r"small\.gguf on node7 is another file"):
+        told.find(ELSEWHERE)
+
+
+def test_an_adapter_is_the_same_one_by_its_sum(tmp_path: Path) -> None:
+    path, lora = tmp_path / "small.gguf", tmp_path / "lora.gguf"
+    path.write_bytes(tiny_gguf())
+    lora.write_bytes(b"one")
+    told = ModelFile.of(str(path), path, str(lora))
+    assert told.find(ELSEWHERE) == (path, lora)
+    lora.write_bytes(b"two")
+    with pytest.raises(InputError, match=r"lora\.gguf on node7 is another file"):
+        told.find(ELSEWHERE)
+    with pytest.raises(InputError, match=r"the adapter of .* is not there on node7"):
+        replace(told, adapter=None).find(ELSEWHERE)
+
+
+def test_a_gate_is_the_same_one_by_its_sum() -> None:
+    gate = GateFile("fusion:gate", Path("demo"), load_gate(Path("demo")).digest)
+    assert gate.load(ELSEWHERE).digest == gate.digest
+    with pytest.raises(InputError, match="is another file"):
+        replace(gate, digest="0" * 64).load(ELSEWHERE)
+
+
+def test_what_goes_to_a_worker_holds_neither_texts_nor_keys(
+    data: DataFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", "secret-1")
+    cloud = CloudAddress.of("http://127.0.0.1:9", "m", key_env="A_KEY", ledger=tmp_path / "l")
+    gate = GateFile("fusion:gate", Path("demo"), "0")
+    work = BitsWork(Pairing(data, "http://127.0.0.1:8", cloud, BitsSettings()), (gate,))
+    sent = pickle.dumps(work)
+    assert pickle.loads(sent) == work
+    for private in (b"Ashdown", b"Marigold", b"secret-1"):
+        assert private not in sent
+
+
+class Reading(ScriptedModel, Cuts):
+    """A device model that notes what it is asked about."""
+
+    def __init__(self) -> None:
+        ScriptedModel.__init__(self, seed=1)
+        Cuts.__init__(self)
+        self.read: list[bytes] = []
+
+    def next_distribution(self, prefix: TokenIds, k: int) -> Distribution:
+        self.read.append(self.decode(prefix))
+        return super().next_distribution(prefix, k)
+
+
+def test_each_sample_finds_the_same_cache_whatever_came_before(data: DataFile) -> None:
+    model: Any = Reading()
+    running: Any = None
+    samples = data.samples(left_out=quiet)
+    pair = Pair(samples, model, None, running, BitsSettings(max_tokens=20))
+    for number in (3, 1):
+        found = pair.task(number)
+        assert not isinstance(found, str)
+        assert (found[0].number, len(found[0].ids)) == (number, 20)
+    assert [b"brown fox" in each for each in model.read] == [True, True]
+
+
+def test_a_sample_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps([sample("Wren Ashdown"), sample()]))
+    running: Any = None
+    model: Any = Reading()
+    pair = Pair(DataFile.of(path).samples(left_out=quiet), model, None, running, BitsSettings())
+    told = pair.task(1)
+    assert isinstance(told, str)
+    assert told.startswith("the guard releases no general instruction")
+    model._extra = b" "
+    told = pair.task(2)
+    assert isinstance(told, str)
+    assert "do not spell" in told
+
+
+class Dying:
+    """An engine in which workers die at item 2; the last item is done first."""
+
+    at_a_time = 1
+
+    def map(
+        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
+    ) -> Iterator[Done[ResultT] | Lost]:
+        with opening.open(Place.here()) as work:
+            for key, item in reversed(list(items)):
+                yield Lost(key, 3) if item == 2 else Done(key, work(item), 0.5)
+
+
+def test_a_lost_sample_is_told_and_left_out() -> None:
+    told: dict[int, str] = {}
+    plain: Plain[int, float | str] = Plain(lambda number: "no" if number == 3 else number * 2.0)
+    found = list(worked(Dying(), plain, [1, 2, 3], lambda number, why: told.update({number: why})))
+    assert found == [Worked(3, None, 0.5), Worked(2, None), Worked(1, 2.0, 0.5)]
+    assert told == {2: "3 workers died at it: their machine may lack memory", 3: "no"}
+
+
+def test_one_at_a_time_is_what_a_pair_of_models_takes(data: DataFile) -> None:
+    with open_engine("local", at_a_time=None) as engine:
+        assert engine.at_a_time == 1
+        plain: Plain[int, float | str] = Plain(float)
+        numbers = data.samples(left_out=quiet)
+        assert [each.result for each in worked(engine, plain, numbers, quiet)] == [1.0, 3.0]
