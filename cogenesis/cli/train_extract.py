@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.device_model import AdapterOption
 from cogenesis.cli.engine_options import (
     EngineOption,
     RayAddressOption,
@@ -47,6 +48,7 @@ def extract(
             "on this device, as http://127.0.0.1:PORT."
         ),
     ] = "demo-device",
+    adapter: AdapterOption = None,
     cloud: Annotated[
         str, typer.Option(help="Cloud model, run on this machine, as `models get` takes it.")
     ] = "demo-cloud",
@@ -122,7 +124,7 @@ def extract(
         from cogenesis.cli.connect import cloud_address
 
         server = cloud_address(cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger)
-    told = run.extract(working, device, server or cloud, limit, resume=resume)
+    told = run.extract(working, (device, adapter), server or cloud, limit, resume=resume)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
@@ -147,13 +149,16 @@ class _Run:
     def extract(
         self,
         engine: AbstractContextManager[Engine],
-        device: str,
+        device: tuple[str, str | None],
         cloud: str | CloudAddress,
         limit: int | None,
         *,
         resume: bool,
     ) -> dict[str, Any]:
-        """Everything from the options to the file; returns what is told."""
+        """Everything from the options to the file; returns what is told.
+
+        `device` is the model and its adapter, as the options say them.
+        """
         from cogenesis.evaluation.bits_pairing import Pairing
         from cogenesis.evaluation.data_file import DataFile
         from cogenesis.fusion.gate_input import SEEN
@@ -163,7 +168,7 @@ class _Run:
         load_parquet()
         data = DataFile.of(self._data)
         samples = data.samples(limit=limit, left_out=self._left_out)  # mistakes first
-        model, about_device = self._device(device)
+        model, about_device = self._device(*device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}
         about = about_extract(data, self._settings, models, self._tuning)
@@ -195,18 +200,29 @@ class _Run:
 
             return extract(engine, work, left, writer, left_out=self._left_out, tick=tick)
 
-    def _device(self, name: str) -> tuple[ModelFile | str, dict[str, Any]]:
-        """What workers open, and what the file says of it."""
+    def _device(self, name: str, adapter: str | None) -> tuple[ModelFile | str, dict[str, Any]]:
+        """What workers open, and what the file says of it.
+
+        Raises:
+            InputError: a server has its own adapter, or none.
+            ModelFileError: there is no such adapter.
+        """
         from cogenesis.evaluation.bits_pairing import ModelFile
         from cogenesis.fusion.gate_file import vocabulary_hash
         from cogenesis.models import LocalWire, read_vocabulary
+        from cogenesis.models.adapters import NO_ADAPTER
         from cogenesis.models.fetch import sha256_of
 
         if _is_server(name):
+            if adapter not in {None, NO_ADAPTER}:
+                raise InputError(
+                    "a server loads its adapter itself: start llama-server with --lora FILE, and "
+                    "leave out --adapter"
+                )
             with LocalWire.loopback(name) as wire:
                 return name, {"name": wire.server, "vocabulary": None}
         path = fetch_model(name, quiet=self._quiet)
-        model, tokens = ModelFile.of(name, path, adapter=None), read_vocabulary(path)
+        model, tokens = ModelFile.of(name, path, adapter), read_vocabulary(path)
         found: dict[str, Any] = {
             "name": name if name == "demo-device" else Path(name).name,
             "tokens": len(tokens),

@@ -8,11 +8,13 @@ import re
 import shlex
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cogenesis.training.extract_file import extract_head
 from tests.training.tiny import make_base, people, write_gguf
 
 pytest.importorskip("torch")
@@ -33,6 +35,7 @@ MORE = {
         "8",
     ],
     "train export": ["--base", "tiny.gguf"],
+    "train extract": ["--cloud", "tiny.gguf"],
     "train gate": ["--folds", "2"],
     "evaluate bits": ["--device", "tiny.gguf", "--cloud", "tiny.gguf"],
 }
@@ -85,3 +88,6 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
             assert "validation loss" in done.stdout
     for made in ("run/adapter/README.md", "adapter.gguf", "adapter.gguf.md", "gate.npz"):
         assert (tmp_path / made).stat().st_size
+    # The gate is learned beside the reader's own adapter, not beside the one that is shipped.
+    fitted_with = extract_head(tmp_path / "other.parquet")["about"]["device"]["adapter"]
+    assert fitted_with == sha256((tmp_path / "adapter.gguf").read_bytes()).hexdigest()
