@@ -14,6 +14,7 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.device_model import AdapterOption, adapter_id
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.errors import InputError
 
@@ -80,6 +81,7 @@ def leaks(
     device: Annotated[
         str, typer.Option(help="Another device model, as `models get` takes it.")
     ] = "demo-device",
+    adapter: AdapterOption = None,
     cloud: Annotated[str, typer.Option(help="Another cloud model likewise.")] = "demo-cloud",
     save: Annotated[
         Path | None,
@@ -123,7 +125,8 @@ def leaks(
         raise InputError("--save is for --text written: references take seconds")
     modes: list[SentMode] = [each.value for each in dict.fromkeys(mode or Attacked)]
     crowd = crowd_of(data, limit, tuple(candidates or ()), train)
-    run = _Run(LeaksSettings(max_tokens, seed), {"device": device, "cloud": cloud}, quiet=as_json)
+    models = {"device": device, "cloud": cloud} | adapter_id(device, adapter)
+    run = _Run(LeaksSettings(max_tokens, seed), models, adapter, quiet=as_json)
     if text == "written":
         heard = run.written(data, crowd.samples, modes, save, resume=resume)
     else:
@@ -146,8 +149,12 @@ def leaks(
 class _Run:
     """One measurement of what is received."""
 
-    def __init__(self, settings: LeaksSettings, models: dict[str, str], *, quiet: bool) -> None:
-        self.settings, self.models, self._quiet = settings, models, quiet
+    def __init__(
+        self, settings: LeaksSettings, models: dict[str, str], adapter: str | None, *, quiet: bool
+    ) -> None:
+        """`models` names them, with the adapter's hash where there is one; `adapter` as chosen."""
+        self.settings, self.models, self._adapter = settings, models, adapter
+        self._quiet = quiet
 
     def written(
         self,
@@ -210,12 +217,14 @@ class _Run:
         from cogenesis.cli.models import fetch_model
         from cogenesis.evaluation.leaks import LeaksStage
         from cogenesis.models import LlamaCpp
+        from cogenesis.models.adapters import find_adapter
 
         device, cloud = (
             fetch_model(self.models[role], quiet=self._quiet) for role in ("device", "cloud")
         )
         # One thread, because the cloud model has a core of its own.
-        model = stack.enter_context(LlamaCpp(device, threads=1))
+        adapter = find_adapter(self.models["device"], self._adapter)
+        model = stack.enter_context(LlamaCpp(device, threads=1, adapter=adapter))
         stage = stack.enter_context(LeaksStage(model, cloud, self.settings))
         with progress() as bar:
             step = bar.add_task("texts", total=len(wanted))
@@ -225,6 +234,9 @@ class _Run:
                 bar.refresh()
 
     def _about(self, data: Path) -> dict[str, Any]:
-        """All that what is received depends on."""
+        """All that what is received depends on.
+
+        The adapter only where there is one: files of runs without stay good.
+        """
         digest = hashlib.sha256(data.read_bytes()).hexdigest()
         return {"data": digest, "version": __version__, **self.models, **asdict(self.settings)}
