@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cogenesis.cli.left import earlier_instructions
 from cogenesis.cli.models import fetch_model
+from cogenesis.engines.cloud import CloudAddress
 from cogenesis.errors import InputError
 from cogenesis.home import home
 from cogenesis.models import DeviceModel, LlamaCpp, LlamaServer, LocalWire
@@ -47,15 +48,33 @@ def connect(
         EgressError: the address or the key cannot be used.
         LedgerError: the ledger cannot be opened, so nothing may be sent.
     """
-    key = os.environ.get(key_env) if key_env else None
-    if not key and key_env not in {"", CLOUD_KEY_ENV}:
-        raise InputError(f"the environment variable {key_env} is empty: put the API key in it")
+    key = _api_key(key_env)
     endpoint = CloudEndpoint.parse(url, Secret(key) if key else None)
     opened = stack.enter_context(Ledger.open(ledger or home() / "ledger.sqlite"))
     if protection is not None:
         protection.recall(earlier_instructions(opened.entries(limit=REMEMBERED)))
     egress = stack.enter_context(Egress(endpoint, opened))
     return CloudConnection(egress, model, kind), egress
+
+
+def cloud_address(
+    url: str, model: str | None, kind: CloudKind, key_env: str, ledger: Path | None
+) -> CloudAddress:
+    """Where the workers of an engine reach a cloud model, which each of them opens for itself.
+
+    Raises:
+        InputError, EgressError: as `connect`.
+    """
+    _api_key(key_env)
+    return CloudAddress.of(url, model, kind, key_env=key_env, ledger=ledger)
+
+
+def _api_key(key_env: str) -> str | None:
+    """Raises InputError: a variable was named that is empty."""
+    key = os.environ.get(key_env) if key_env else None
+    if not key and key_env not in {"", CLOUD_KEY_ENV}:
+        raise InputError(f"the environment variable {key_env} is empty: put the API key in it")
+    return key
 
 
 def open_device(

@@ -38,13 +38,15 @@ TokensOption = Annotated[
 def chosen_engine(
     name: Literal["local", "ray"],
     *,
-    at_a_time: int,
+    at_a_time: int | None,
     ray_address: str | None,
     workers: int | None,
-    requests_per_minute: float | None,
-    tokens_per_minute: float | None,
+    requests_per_minute: float | None = None,
+    tokens_per_minute: float | None = None,
 ) -> AbstractContextManager[Engine]:
     """The engine that these options mean; an address in the environment is for Ray only.
+
+    `at_a_time` and all else as in `open_engine`.
 
     Raises: as `open_engine`.
     """

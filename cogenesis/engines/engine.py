@@ -163,7 +163,7 @@ _NAMES: Final = ("local", "ray")
 def open_engine(
     name: EngineName = "local",
     *,
-    at_a_time: int = 4,
+    at_a_time: int | None = 4,
     limits: Limits | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
@@ -172,7 +172,8 @@ def open_engine(
 
     Args:
         name: "local" (threads of this process) or "ray".
-        at_a_time: items that are worked on at once, all workers together.
+        at_a_time: items that are worked on at once, all workers together. None: one in each
+            worker, for work whose models are in the process.
         limits: of the server, for all workers together.
         workers: processes of Ray; one for each of its processors where it is not given.
         ray_address: `HOST:PORT` of a Ray cluster that is there; without, one is started on this
@@ -185,14 +186,14 @@ def open_engine(
     """
     if name not in _NAMES:
         raise InputError("an engine is local or ray")
-    if at_a_time < 1 or (workers is not None and workers < 1):
+    if any(count is not None and count < 1 for count in (at_a_time, workers)):
         raise InputError("there is at least one worker, and one item at a time")
     if name == "local":
         from cogenesis.engines.local import LocalEngine
 
         if ray_address is not None or workers is not None:
             raise InputError("--ray-address and --workers are for --engine ray")
-        return LocalEngine(at_a_time=at_a_time, limits=limits)
+        return LocalEngine(at_a_time=at_a_time or 1, limits=limits)
     if sys.platform == "win32":
         raise InputError("--engine ray needs Linux or macOS: use --engine local")
     from cogenesis.engines.on_ray import RayEngine

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Final, Generic
 
 from cogenesis import __version__
@@ -37,7 +38,11 @@ _BAD_STARTS: Final = 3
 """Workers that die in a row before they have done anything: the cluster cannot run them."""
 
 _START_S: Final = 120.0
-"""A worker that is not there by then is not coming: no memory, no process, no package."""
+"""A worker that is not there by then is not coming: no memory, no process, no package. What it
+opens may take longer: a model may have to be fetched first."""
+
+_ANSWER_S: Final = 60.0
+"""For a worker that is there to say so, also where loading a model keeps it busy."""
 
 _CLOSE_S: Final = 5.0
 
@@ -72,7 +77,7 @@ class RayEngine:
     def __init__(
         self,
         *,
-        at_a_time: int = 4,
+        at_a_time: int | None = 4,
         limits: Limits | None = None,
         workers: int | None = None,
         address: str | None = None,
@@ -86,7 +91,7 @@ class RayEngine:
     @property
     def at_a_time(self) -> int:
         """Items that are worked on at once, all workers together."""
-        return self._at_a_time
+        return self._at_a_time or self._most()
 
     def __enter__(self) -> RayEngine:
         """Start or join the cluster.
@@ -107,18 +112,27 @@ class RayEngine:
         self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
     ) -> Iterator[Done[ResultT] | Lost]:
         """Work on all items; they come back in the order in which they are done."""
-        if self._cluster is None:
-            raise EngineError("the engine is used with “with”")
-        slots = _slots(self._ray)
-        count = min(self._workers or len(slots), self._at_a_time)
-        crew = _Crew(self._ray, opening, iter(items), self._limits.share(count))
+        waiting = iter(items)
+        # Fewer items than workers: nobody opens models for nothing.
+        first = list(islice(waiting, min(self._most(), self.at_a_time)))
+        if not first:
+            return
+        count = len(first)
+        at_a_time = self._at_a_time or count
+        crew = _Crew(self._ray, opening, chain(first, waiting), self._limits.share(count))
         try:
             for number in range(count):
-                room = self._at_a_time // count + (number < self._at_a_time % count)
+                room = at_a_time // count + (number < at_a_time % count)
                 crew.hire(number, room)
             yield from crew.outcomes()
         finally:
             crew.dismiss()
+
+    def _most(self) -> int:
+        """Workers at most: as many as were asked for, or one for each processor."""
+        if self._cluster is None:
+            raise EngineError("the engine is used with “with”")
+        return self._workers or len(_slots(self._ray))
 
 
 class _Crew(Generic[ItemT, ResultT]):
@@ -262,7 +276,12 @@ class _Crew(Generic[ItemT, ResultT]):
 
     def _check_starts(self) -> None:
         now = time.monotonic()
-        if any(not hand.opened and now - hand.begun > _START_S for hand in self._hands):
+        late = [each for each in self._hands if not each.opened and now - each.begun > _START_S]
+        if not late:
+            return
+        asked = [hand.actor.there.remote() for hand in late]
+        answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S)
+        if len(answered) < len(asked):
             raise EngineError(
                 f"a worker did not start within {_START_S:.0f} s: look after the Ray cluster"
             )

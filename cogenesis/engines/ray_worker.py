@@ -93,6 +93,9 @@ class Worker(Generic[ItemT, ResultT]):
             return Raised.of(error)
         return f"{self._place.machine.name}, process {os.getpid()}"
 
+    def there(self) -> None:
+        """Answer, also while something is being opened."""
+
     def do(self, key: str, item: ItemT) -> Done[ResultT] | Raised:
         """Work on one item."""
         try:
