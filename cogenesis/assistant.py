@@ -82,9 +82,9 @@ class Assistant:
         """
         return self._kit.protection.preview_guard(task)
 
-    def write(self, task: Task) -> Result:
-        """Write the whole text. Raises as `stream` does."""
-        for event in self.stream(task):
+    def write(self, task: Task, *, stop: threading.Event | None = None) -> Result:
+        """Write the whole text; `stop`, and what it raises, as with `stream`."""
+        for event in self.stream(task, stop=stop):
             if isinstance(event, Result):
                 return event
         raise RuntimeError("a stream ended without a result")

@@ -55,6 +55,11 @@ def _with_instruction(lexicon: Lexicon, instruction: str) -> Lexicon:
     return lexicon.extended((ContextText("writing", "instruction", instruction),))
 
 
+def person_of(context: PrivateContext) -> Hashable:
+    """Whose context it is: equal values, not hashes or names alone, make two one person's."""
+    return context.fields if context.field("name") else context
+
+
 class Protection:
     """The policy in force: its level, a recogniser if there is one, and what was said so far.
 
@@ -91,6 +96,15 @@ class Protection:
         with self._lock:
             self._earlier = tuple(earlier)
 
+    def begin(self, context: PrivateContext, earlier: Iterable[str]) -> None:
+        """Let a person's session hold just these releases, oldest first, and nothing else.
+
+        For evaluations: what may leave must not depend on which texts this process happened to
+        write before, but on which ones came before in the data.
+        """
+        with self._lock:
+            self._sessions[person_of(context)] = Session(earlier)
+
     def guard(self, task: Task) -> Guard:
         """The guard that releases: the session remembers what it mints."""
         return self._guard(task, self._session(task.context))
@@ -109,8 +123,7 @@ class Protection:
         return Guard(lexicon, allow=task.allow, recogniser=self._recogniser, session=session)
 
     def _session(self, context: PrivateContext) -> Session:
-        # Equal values, not hashes or names alone, make two contexts one person's.
-        person = context.fields if context.field("name") else context
+        person = person_of(context)
         with self._lock:
             session = self._sessions.pop(person, None) or Session(self._earlier)
             self._sessions[person] = session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,16 +21,12 @@ AdapterOption = Annotated[
 def model_id(model: str, *, quiet: bool) -> dict[str, Any]:
     """What tells a model on this device from every other one: its file's hash, or its address."""
     from cogenesis.cli.models import fetch_model
-    from cogenesis.models.fetch import sha256_of
-    from cogenesis.models.receipts import read_receipt
+    from cogenesis.models.receipts import known_sha256
 
     if model.startswith(("http://", "https://")):
         return {"name": "a server on this device", "url": model}
     path = fetch_model(model, quiet=quiet)
-    receipt, found = read_receipt(path), path.stat()
-    if receipt and (receipt.size, receipt.mtime_ns) == (found.st_size, found.st_mtime_ns):
-        return {"name": path.stem, "sha256": receipt.sha256}
-    return {"name": path.stem, "sha256": sha256_of(path)}
+    return {"name": path.stem, "sha256": known_sha256(path)}
 
 
 def adapter_id(model: str, adapter: str | None) -> dict[str, Any]:
@@ -42,3 +40,10 @@ def adapter_id(model: str, adapter: str | None) -> dict[str, Any]:
 
     found = find_adapter(model, adapter)
     return {} if found is None else {"adapter": sha256_of(found)}
+
+
+def placed(model: str) -> str:
+    """A model or an adapter as workers find it: a path does not depend on the working folder."""
+    path = Path(model).expanduser()
+    is_path = model.endswith(".gguf") or os.sep in model
+    return str(path.absolute()) if is_path and path.is_file() else model

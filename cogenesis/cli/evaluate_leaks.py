@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -14,16 +14,25 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.device_model import AdapterOption, adapter_id, placed
+from cogenesis.cli.engine_options import (
+    EngineOption,
+    RayAddressOption,
+    WorkersOption,
+    chosen_engine,
+)
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from cogenesis.context.reader import Sample
+    from cogenesis.engines.engine import Engine
     from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings
     from cogenesis.evaluation.leaks_received import SentMode
     from cogenesis.evaluation.leaks_report import Heard
+    from cogenesis.evaluation.leaks_work import LeaksWork
 
 _DEFAULT_ZIPF: Final = 4.5
 
@@ -80,6 +89,7 @@ def leaks(
     device: Annotated[
         str, typer.Option(help="Another device model, as `models get` takes it.")
     ] = "demo-device",
+    adapter: AdapterOption = None,
     cloud: Annotated[str, typer.Option(help="Another cloud model likewise.")] = "demo-cloud",
     save: Annotated[
         Path | None,
@@ -91,6 +101,9 @@ def leaks(
     plot: Annotated[
         Path | None, typer.Option(help="Draw floor, sent and ceiling into this .png or .svg.")
     ] = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Attack the assistant: who wrote this, and which private things can be read?
@@ -110,27 +123,27 @@ def leaks(
 
       cogenesis evaluate leaks --data validation.json --train train.json --save leaks.jsonl
       --resume --plot leaks.png --json
+
+      cogenesis evaluate leaks --data validation.json --mode sketch --engine ray --workers 4
     """
     from cogenesis.evaluation.leaks import LeaksSettings
     from cogenesis.evaluation.leaks_people import crowd_of
     from cogenesis.evaluation.leaks_report import leaks_report
 
-    if resume and save is None:
-        raise InputError("--resume goes on with a file: name it with --save")
-    if zipf and text == "written":
-        raise InputError("--zipf is for --text reference: the product has its own threshold")
-    if save is not None and text == "reference":
-        raise InputError("--save is for --text written: references take seconds")
+    _check(save, resume=resume, zipf=bool(zipf), written=text == "written")
     modes: list[SentMode] = [each.value for each in dict.fromkeys(mode or Attacked)]
+    working = chosen_engine(engine, at_a_time=None, ray_address=ray_address, workers=workers)
     crowd = crowd_of(data, limit, tuple(candidates or ()), train)
-    run = _Run(LeaksSettings(max_tokens, seed), {"device": device, "cloud": cloud}, quiet=as_json)
+    models = {"device": device, "cloud": cloud} | adapter_id(device, adapter)
+    run = _Run(LeaksSettings(max_tokens, seed), models, adapter, quiet=as_json)
     if text == "written":
-        heard = run.written(data, crowd.samples, modes, save, resume=resume)
+        heard = run.written(data, crowd.samples, modes, working, save, resume=resume)
     else:
         heard = run.reference(crowd.samples, modes, zipf or [_DEFAULT_ZIPF])
     told = leaks_report(crowd, heard)
     told |= {"text": text, "models": run.models if text == "written" else None}
     told |= {"settings": asdict(run.settings), **when_and_where()}
+    told["skipped"] += run.lost
     if plot is not None:
         from cogenesis.evaluation.leaks_plot import draw
 
@@ -143,17 +156,33 @@ def leaks(
         show(told)
 
 
-class _Run:
-    """One measurement of what is received."""
+def _check(save: Path | None, *, resume: bool, zipf: bool, written: bool) -> None:
+    """Raises InputError: options do not go together."""
+    if resume and save is None:
+        raise InputError("--resume goes on with a file: name it with --save")
+    if zipf and written:
+        raise InputError("--zipf is for --text reference: the product has its own threshold")
+    if save is not None and not written:
+        raise InputError("--save is for --text written: references take seconds")
 
-    def __init__(self, settings: LeaksSettings, models: dict[str, str], *, quiet: bool) -> None:
-        self.settings, self.models, self._quiet = settings, models, quiet
+
+class _Run:
+    """One measurement of what is received; `lost` tells of texts that no worker could write."""
+
+    def __init__(
+        self, settings: LeaksSettings, models: dict[str, str], adapter: str | None, *, quiet: bool
+    ) -> None:
+        """`models` names them, with the adapter's hash where there is one; `adapter` as chosen."""
+        self.settings, self.models, self._adapter = settings, models, adapter
+        self._quiet = quiet
+        self.lost: list[dict[str, Any]] = []
 
     def written(
         self,
         data: Path,
         samples: Sequence[tuple[int, Sample]],
         modes: Sequence[SentMode],
+        engine: AbstractContextManager[Engine],
         save: Path | None,
         *,
         resume: bool,
@@ -174,16 +203,18 @@ class _Run:
                 key=lambda each: (each.mode, each.sample),
             )
 
-        wanted = [(mode, number, sample) for mode in modes for number, sample in samples]
+        wanted = [(mode, number) for mode in modes for number, _ in samples]
         with ExitStack() as stack:
             saved = stack.enter_context(file(save)) if save is not None else None
             done = saved.done if saved is not None else {}
-            left = [each for each in wanted if each[:2] not in done]
-            for found in self._measured(left, stack) if left else ():
-                done[found.mode, found.sample] = found
-                if saved is not None:
-                    saved.add(found)
-        return [Heard.of(done[mode, number]) for mode, number, _ in wanted]
+            left = [each for each in wanted if each not in done]
+            if left:
+                work = self._work(data)
+                for found in stack.enter_context(closing(self._measured(work, left, engine))):
+                    done[found.mode, found.sample] = found
+                    if saved is not None:
+                        saved.add(found)
+        return [Heard.of(done[each]) for each in wanted if each in done]
 
     def reference(
         self, samples: Sequence[tuple[int, Sample]], modes: Sequence[SentMode], zipf: list[float]
@@ -204,27 +235,56 @@ class _Run:
                     bar.refresh()
         return found
 
-    def _measured(
-        self, wanted: Sequence[tuple[SentMode, int, Sample]], stack: ExitStack
-    ) -> Iterator[LeaksSample]:
+    def _work(self, data: Path) -> LeaksWork:
+        """What the workers do; the models are fetched here, where somebody sees it."""
         from cogenesis.cli.models import fetch_model
-        from cogenesis.evaluation.leaks import LeaksStage
-        from cogenesis.models import LlamaCpp
+        from cogenesis.engines.known_file import KnownFile
+        from cogenesis.evaluation.leaks_work import LeaksWork, UsedModel
+        from cogenesis.models.adapters import find_adapter
+        from cogenesis.models.receipts import known_sha256
 
-        device, cloud = (
-            fetch_model(self.models[role], quiet=self._quiet) for role in ("device", "cloud")
+        def used(role: str) -> UsedModel:
+            name = self.models[role]
+            return UsedModel(placed(name), known_sha256(fetch_model(name, quiet=self._quiet)))
+
+        adapter = find_adapter(self.models["device"], self._adapter)
+        return LeaksWork(
+            self.settings,
+            KnownFile.of(data),
+            used("device"),
+            used("cloud"),
+            None if adapter is None else KnownFile.of(adapter),
         )
-        # One thread, because the cloud model has a core of its own.
-        model = stack.enter_context(LlamaCpp(device, threads=1))
-        stage = stack.enter_context(LeaksStage(model, cloud, self.settings))
-        with progress() as bar:
-            step = bar.add_task("texts", total=len(wanted))
-            for mode, number, sample in wanted:
-                yield stage.measure(number, sample, mode)
+
+    def _measured(
+        self,
+        work: LeaksWork,
+        wanted: Sequence[tuple[SentMode, int]],
+        engine: AbstractContextManager[Engine],
+    ) -> Generator[LeaksSample, None, None]:
+        from cogenesis.engines.engine import Lost
+
+        items = {f"{mode}-{number:08d}": (mode, number) for mode, number in wanted}
+        with engine as working, progress() as bar:
+            step = bar.add_task("texts", total=len(items))
+            for outcome in working.map(work, items.items()):
+                if isinstance(outcome, Lost):
+                    self._lost(*items[outcome.key], outcome.deaths)
+                else:
+                    yield outcome.result
                 bar.advance(step)
                 bar.refresh()
 
+    def _lost(self, mode: SentMode, number: int, deaths: int) -> None:
+        why = f"{deaths} workers died of it: their machine may lack memory"
+        self.lost.append({"sample": number, "mode": mode, "reason": why})
+        line = f"warning: sample {number} is not measured in {mode} mode: {why}. With --save and "
+        typer.echo(line + "--resume the same command tries again", err=True)
+
     def _about(self, data: Path) -> dict[str, Any]:
-        """All that what is received depends on."""
+        """All that what is received depends on.
+
+        The adapter only where there is one: files of runs without stay good.
+        """
         digest = hashlib.sha256(data.read_bytes()).hexdigest()
         return {"data": digest, "version": __version__, **self.models, **asdict(self.settings)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cogenesis.cli.circumstances import when_and_where
+from cogenesis.cli.device_model import AdapterOption, adapter_id
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from cogenesis.evaluation.speed_prompts import SpeedTask
 
 _PAIRS: Final = ("smollm2-smollm2", "demo")
-"""The device model with a copy of itself as the cloud; and with the demo cloud model."""
+"""The device model with a copy of itself (but no adapter) as the cloud; and with the demo cloud."""
 
 _NOTE: Final = (
     "Tokens/s: with the cloud model on this machine, so that it shares the cores with the device "
@@ -43,7 +44,8 @@ def speed(
         list[str] | None,
         typer.Option(
             help="smollm2-smollm2: the demo device model with and without the context (one "
-            "vocabulary). demo: the two demo models (two vocabularies). Repeatable."
+            "vocabulary; the adapter with the context only). demo: the two demo models (two "
+            "vocabularies). Repeatable."
         ),
     ] = None,
     data: Annotated[
@@ -53,6 +55,7 @@ def speed(
     device: Annotated[
         str, typer.Option(help="Another device model, as `models get` takes it.")
     ] = "demo-device",
+    adapter: AdapterOption = None,
     cloud: Annotated[
         str, typer.Option(help="Another cloud model for the pair “demo”.")
     ] = "demo-cloud",
@@ -84,9 +87,11 @@ def speed(
     )
     pairs = _pairs(pair)
     models = {name: cloud if name == "demo" else device for name in pairs}
-    rows, texts = _measured(settings, device, models, speed_tasks(data), limit, quiet=as_json)
+    used = {"device": device, "cloud": models, **adapter_id(device, adapter)}
+    tasks = speed_tasks(data)
+    rows, texts = _measured(settings, device, adapter, models, tasks, limit, quiet=as_json)
     if as_json:
-        about = _about(settings, texts) | {"models": {"device": device, "cloud": models}}
+        about = _about(settings, texts) | {"models": used}
         typer.echo(json.dumps({"rows": rows} | about, indent=2))
         return
     from rich.console import Console
@@ -110,26 +115,33 @@ def _pairs(names: Sequence[str] | None) -> tuple[str, ...]:
 def _measured(
     settings: SpeedSettings,
     device: str,
+    adapter: str | None,
     clouds: dict[str, str],
     tasks: Sequence[SpeedTask],
     limit: int,
     *,
     quiet: bool,
 ) -> tuple[list[dict[str, Any]], int]:
-    """The rows of all pairs, and the number of texts. `clouds`: pair -> its cloud model."""
+    """The rows of all pairs, and the number of texts. `clouds`: pair -> its cloud model.
+
+    The device model has its adapter, as in the product. The cloud model never has one, also
+    where it is the same file: an adapter is what somebody taught the model on their device.
+    """
     from cogenesis.cli.models import fetch_model
     from cogenesis.evaluation.speed import measure, steps_of
     from cogenesis.evaluation.speed_pairs import SpeedPair
     from cogenesis.evaluation.speed_prompts import speed_prompts
     from cogenesis.fused_writing import DeviceTokens
     from cogenesis.models import LlamaCpp
+    from cogenesis.models.adapters import find_adapter
 
     rows: list[dict[str, Any]] = []
     path = fetch_model(device, quiet=quiet)
     paths = {name: fetch_model(cloud, quiet=quiet) for name, cloud in clouds.items()}
     with ExitStack() as stack:
         # One thread, because the cloud model has a core of its own.
-        model = stack.enter_context(LlamaCpp(path, threads=1))
+        lora = find_adapter(device, adapter)
+        model = stack.enter_context(LlamaCpp(path, threads=1, adapter=lora))
         tokens = DeviceTokens(model)
         prompts = speed_prompts(model, tasks, limit, settings.max_tokens)
         bar = stack.enter_context(_progress())

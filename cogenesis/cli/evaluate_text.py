@@ -10,6 +10,7 @@ import typer
 
 from cogenesis.cli.circumstances import when_and_where
 from cogenesis.cli.device_model import AdapterOption
+from cogenesis.cli.engine_options import EngineOption, RayAddressOption, WorkersOption
 from cogenesis.cli.evaluate_progress import progress
 from cogenesis.cli.evaluate_texts import (
     CloudKeyOption,
@@ -99,6 +100,9 @@ def text(
     max_tokens: MaxTokensOption = 400,
     window: WindowOption = 4096,
     seed: SeedOption = 0,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the texts of the data with each system, and measure them.
@@ -117,14 +121,13 @@ def text(
 
       cogenesis evaluate text --data validation.json --unsafe-send-context
       --cloud-url https://api.example.com/v1 --cloud-model NAME
-    """
-    from cogenesis.evaluation.systems import DEFAULT, UPPER_BOUND
 
-    more = (UPPER_BOUND,) if unsafe_send_context and not system else ()
+      cogenesis evaluate text --data validation.json --engine ray --workers 4
+    """
     options = TextOptions(
         data=data,
         limit=limit,
-        systems=tuple(system or (*DEFAULT, *more)),
+        systems=tuple(system or _default(unsafe=unsafe_send_context)),
         texts=texts,
         unsafe=unsafe_send_context,
         device=device,
@@ -140,6 +143,9 @@ def text(
         window=window,
         seed=seed,
         quiet=as_json,
+        engine=engine,
+        ray_address=ray_address,
+        workers=workers,
     )
     found = find_texts(options)
     told = _report(found, options.baseline(baseline))
@@ -148,6 +154,12 @@ def text(
         typer.echo(json.dumps(told, indent=2))
     else:
         _show(told, found.place)
+
+
+def _default(*, unsafe: bool) -> tuple[str, ...]:
+    from cogenesis.evaluation.systems import DEFAULT, UPPER_BOUND
+
+    return (*DEFAULT, UPPER_BOUND) if unsafe else DEFAULT
 
 
 def _report(found: Texts, baseline: str) -> dict[str, Any]:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from cogenesis.cli.device_model import adapter_id, model_id
-from cogenesis.cli.evaluate_progress import progress
+from cogenesis.cli.engine_options import chosen_engine
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable
 
+    from cogenesis.cli.evaluate_writing import TextItem
     from cogenesis.context.reader import Sample
     from cogenesis.evaluation.generation import WrittenText
-    from cogenesis.evaluation.generation_run import (
-        GenerationSettings,
-        ModelNames,
-        Models,
-        Wanted,
-    )
-    from cogenesis.evaluation.systems import TextSystem
     from cogenesis.models.protocol import CloudModel
     from cogenesis.privacy.egress import Egress
     from cogenesis.privacy.published import PublishedData
@@ -160,6 +153,9 @@ class TextOptions:
     window: int
     seed: int
     quiet: bool = False
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    workers: int | None = None
 
     def baseline(self, chosen: str | None) -> str:
         """What the other systems are compared with: the device, unless it is not there."""
@@ -189,7 +185,7 @@ class Texts:
         written: the texts, by system and sample.
         place: the file that holds them.
         digest: SHA-256 of the data.
-        skipped: samples that cannot be used.
+        skipped: samples that cannot be used, and texts that no worker could write.
         published: the proof, where the user gave the flag.
     """
 
@@ -208,50 +204,75 @@ def find_texts(options: TextOptions) -> Texts:
     Raises:
         InputError: an option or a file cannot be used.
         ModelError, PrivacyError: as the assistant's.
+        EngineError: workers cannot be started.
     """
-    from cogenesis.evaluation.generation import chosen_texts, default_place, file_digest, open_texts
+    from cogenesis.cli.evaluate_writing import (
+        TextWork,
+        chosen_systems,
+        model_names,
+        write_lacking,
+    )
+    from cogenesis.engines.known_file import KnownFile
+    from cogenesis.evaluation.generation import chosen_texts, default_place, open_texts
     from cogenesis.evaluation.generation_run import GenerationSettings, is_final, wanted_texts
 
+    engine = chosen_engine(
+        options.engine, at_a_time=None, ray_address=options.ray_address, workers=options.workers
+    )
+    data = KnownFile.of(options.data)
     samples, people, skipped = read_people(options.data, options.limit)
     place = options.texts or default_place(options.data)
     proof = open_published(options.data, unsafe=True) if options.unsafe else None
     with open_texts(place, options.data) as file:
         theirs = _of_others(options, file.done.values())
-    systems = _systems(options, theirs)
-    names = _names(options, systems)
+    systems = chosen_systems(options, theirs)
+    names = model_names(options, systems)
     settings = GenerationSettings(options.max_tokens, options.seed)
     wanted = wanted_texts(samples, systems, names, settings)
     with open_texts(place, options.data) as file:
         lacking = [each for each in wanted if not is_final(file.done.get(each.key))]
         if lacking:
-            with ExitStack() as models:
-                opened = _models(options, lacking, proof, models)
-                for text in _written(lacking, opened, names, settings):
+            work = TextWork.of(options, data, names, lacking)
+            with closing(write_lacking(work, engine, lacking, _lost_into(skipped))) as texts:
+                for text in texts:
                     file.add(text)
                     file.done[text.key] = text
-        found = [file.done[each.key] for each in wanted]
+        found = [file.done[each.key] for each in wanted if each.key in file.done]
         found += [each for each in file.done.values() if each.system in theirs]
     written = chosen_texts(found, options.systems, [number for number, _ in samples])
-    return Texts(samples, people, written, place, file_digest(options.data), skipped, proof)
+    return Texts(samples, people, written, place, data.sha256, skipped, proof)
+
+
+def _lost_into(skipped: list[dict[str, Any]]) -> Callable[[TextItem, int], None]:
+    """Tells of texts that are missing because workers died, and puts them on a list."""
+
+    def told(item: TextItem, deaths: int) -> None:
+        why = f"{deaths} workers died of it: their machine may lack memory"
+        skipped.append({"sample": item.number, "systems": list(item.systems), "reason": why})
+        typer.echo(
+            f"warning: sample {item.number} is not written ({', '.join(item.systems)}): {why}. "
+            "The same command tries again",
+            err=True,
+        )
+
+    return told
 
 
 def read_people(
     data: Path, limit: int | None
 ) -> tuple[list[tuple[int, Sample]], list[Sample], list[dict[str, Any]]]:
     """The first samples with their numbers, all samples, and those that cannot be used."""
-    from cogenesis.context.reader import read_samples
+    from cogenesis.evaluation.numbered_samples import numbered_samples
 
-    bad: dict[int, str] = {}
-    good = read_samples(data, on_bad=lambda number, why: bad.update({number: why}))
-    numbers = [n for n in range(1, len(good) + len(bad) + 1) if n not in bad]
+    good, bad = numbered_samples(data)
     last = limit if limit is not None else len(good) + len(bad)
-    samples = [(n, each) for n, each in zip(numbers, good, strict=True) if n <= last]
+    samples = [(n, each) for n, each in good if n <= last]
     if not samples:
         raise InputError("no sample of --data can be used: give another file")
     skipped = [{"sample": n, "reason": why} for n, why in bad.items() if n <= last]
     for each in skipped:
         typer.echo(f"warning: sample {each['sample']} is left out: {each['reason']}", err=True)
-    return samples, good, skipped
+    return samples, [each for _, each in good], skipped
 
 
 def open_published(data: Path, *, unsafe: bool) -> PublishedData:
@@ -290,105 +311,9 @@ def cloud_of(
     return connect(stack, server.url, server.model, "auto", "", home() / LEDGER)
 
 
-def _of_others(options: TextOptions, texts: Iterable[WrittenText]) -> set[str]:
+def _of_others(options: TextOptions, texts: Iterable[WrittenText]) -> frozenset[str]:
     """Systems that only the file of texts knows: another program wrote theirs."""
     from cogenesis.evaluation.systems import is_system
 
     known = {each.system for each in texts}
-    return {name for name in options.systems if name in known and not is_system(name)}
-
-
-def _systems(options: TextOptions, theirs: set[str]) -> list[TextSystem]:
-    from cogenesis.evaluation.systems import UPPER_BOUND, text_systems
-    from cogenesis.models.adapters import find_adapter
-
-    gate = None
-    if options.gate is not None:
-        from cogenesis.fusion.gate_file import load_gate
-
-        gate = load_gate(options.gate)
-    systems = text_systems((name for name in options.systems if name not in theirs), gate)
-    tuned = options.zero_shot is not None or find_adapter(options.device, options.adapter)
-    if any(each.zero_shot for each in systems) and not tuned:
-        raise InputError(
-            "device:zero-shot is the device model before tuning: name it with --zero-shot-device"
-        )
-    if any(each.sends_context for each in systems) and not options.unsafe:
-        raise InputError(
-            f"{UPPER_BOUND} and cloud:instruction send what is private to the cloud model. Add "
-            "--unsafe-send-context, and only for published or made-up data."
-        )
-    return systems
-
-
-def _names(options: TextOptions, systems: Sequence[TextSystem]) -> ModelNames:
-    """The models' identities, of those that are needed."""
-    from cogenesis.evaluation.generation_run import ModelNames
-
-    def device(name: str | None, *, zero_shot: bool) -> dict[str, Any]:
-        needed = any(each.uses_device and each.zero_shot is zero_shot for each in systems)
-        if not needed or name is None:
-            return {}
-        found = {**model_id(name, quiet=options.quiet), "window": options.window}
-        return found if zero_shot else found | adapter_id(name, options.adapter)
-
-    cloud: dict[str, Any] = {}
-    if any(each.uses_cloud for each in systems):
-        if options.cloud_url is None:
-            cloud = model_id(options.cloud, quiet=options.quiet)
-        else:
-            cloud = {"name": options.cloud_model or options.cloud_url, "url": options.cloud_url}
-    return ModelNames(
-        device(options.device, zero_shot=False),
-        device(options.zero_shot or options.device, zero_shot=True),
-        cloud,
-    )
-
-
-def _models(
-    options: TextOptions, lacking: Sequence[Wanted], proof: PublishedData | None, stack: ExitStack
-) -> Models:
-    """The models that the lacking texts need."""
-    from cogenesis.cli.connect import open_device
-    from cogenesis.evaluation.generation_run import Models
-    from cogenesis.models.adapters import NO_ADAPTER
-    from cogenesis.models.protocol import DeviceModel
-
-    def device(name: str, adapter: str | None) -> DeviceModel:
-        threads = None if options.cloud_url is not None else 1
-        window, quiet = options.window, options.quiet
-        return open_device(
-            stack, name, window=window, threads=threads, quiet=quiet, adapter=adapter
-        )
-
-    cloud, egress = None, None
-    if any(each.system.uses_cloud for each in lacking):
-        cloud, egress = cloud_of(
-            stack,
-            options.cloud,
-            options.cloud_url,
-            options.cloud_model,
-            options.cloud_kind,
-            options.cloud_key_env,
-            quiet=options.quiet,
-        )
-    return Models(
-        device=lambda: device(options.device, options.adapter),
-        zero_shot=lambda: device(options.zero_shot or options.device, NO_ADAPTER),
-        cloud=cloud,
-        traffic=None if egress is None else lambda: egress.traffic,
-        published=proof,
-    )
-
-
-def _written(
-    lacking: Sequence[Wanted], models: Models, names: ModelNames, settings: GenerationSettings
-) -> Iterator[WrittenText]:
-    from cogenesis.evaluation.generation_run import Generation
-
-    with progress() as bar:
-        step = bar.add_task("texts", total=len(lacking))
-        for text in Generation(models, names, settings).write(lacking):
-            yield text
-            bar.advance(step)
-            bar.refresh()
+    return frozenset(name for name in options.systems if name in known and not is_system(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from cogenesis.errors import (
 )
 from cogenesis.evaluation.generation import FORM, WrittenText, content_key
 from cogenesis.evaluation.leaks_people import title_of
+from cogenesis.evaluation.said_before import SaidBefore
 from cogenesis.evaluation.systems import TextSystem
 from cogenesis.evaluation.systems_cloud import (
     context_prompt,
@@ -34,6 +36,7 @@ from cogenesis.privacy.egress import Traffic
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.published import PublishedData
 from cogenesis.privacy.released import Released
+from cogenesis.protection import Protection
 from cogenesis.writing import general_instruction, lexicon_of
 
 LASTING: Final = frozenset({"refused", "too-long"})
@@ -72,13 +75,17 @@ class ModelNames:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The models themselves; a device model is opened when its first text is written."""
+    """The models themselves; a device model is opened when its first text is written.
+
+    `even` is called before each text that a cloud model has a part in.
+    """
 
     device: Callable[[], DeviceModel] | None = None
     zero_shot: Callable[[], DeviceModel] | None = None
     cloud: CloudModel | None = None
     traffic: Callable[[], Traffic] | None = None
     published: PublishedData | None = None
+    even: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +142,37 @@ def is_final(text: WrittenText | None) -> bool:
 class Generation:
     """Writes texts, one after the other; device models stay open until the caller closes them."""
 
-    def __init__(self, models: Models, names: ModelNames, settings: GenerationSettings) -> None:
+    def __init__(
+        self,
+        models: Models,
+        names: ModelNames,
+        settings: GenerationSettings,
+        said: SaidBefore | None = None,
+    ) -> None:
+        """`said` tells what was released before each sample; None for what this one remembers."""
         self._models, self._names, self._settings = models, names, settings
         self._assistants: dict[bool, Assistant] = {}
+        self._protection, self._said = Protection(), said
+        self._stop = threading.Event()
 
-    def write(self, wanted: Sequence[Wanted]) -> Iterator[WrittenText]:
-        """The texts, as they come.
+    def write(
+        self, wanted: Sequence[Wanted], stop: threading.Event | None = None
+    ) -> Iterator[WrittenText]:
+        """The texts, as they come; once `stop` is set the next one is not whole.
 
         Raises:
             InputError: a system needs published data, or a model that was not given.
             LedgerError: nothing can be recorded, so nothing may be sent.
             ModelError: the device model failed.
         """
+        self._stop = stop or threading.Event()
         for each in wanted:
             yield self._one(each)
 
     def _one(self, wanted: Wanted) -> WrittenText:
         system, sample = wanted.system, wanted.sample
+        if self._models.even is not None and system.uses_cloud:
+            self._models.even()
         before = self._traffic()
         begun = time.monotonic()
         try:
@@ -202,7 +223,9 @@ class Generation:
             cloud_deadline_s=self._settings.cloud_deadline_s,
             fusion=wanted.system.fusion,
         )
-        result = self._assistant(wanted.system).write(task)
+        if self._said is not None and wanted.system.uses_cloud:
+            self._protection.begin(wanted.sample.context, self._said(wanted.number))
+        result = self._assistant(wanted.system).write(task, stop=self._stop)
         degraded = None if result.degraded is None else result.degraded.reason
         return _Written(result.text.strip(), result.mode, degraded, len(result.tokens))
 
@@ -213,7 +236,12 @@ class Generation:
             if opening is None:
                 raise InputError(f"{system.name} needs a device model: give --device")
             cloud = None if system.zero_shot else self._models.cloud
-            found = Assistant(opening(), cloud=cloud, traffic=self._models.traffic)
+            found = Assistant(
+                opening(),
+                cloud=cloud,
+                traffic=self._models.traffic,
+                protection=self._protection,
+            )
             self._assistants[system.zero_shot] = found
         return found
 

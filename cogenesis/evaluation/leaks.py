@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from cogenesis.assistant import Assistant
 from cogenesis.cloud_server import DemoCloud
 from cogenesis.context.reader import Sample
 from cogenesis.errors import InputError, ModelError
+from cogenesis.evaluation.even_caches import even_cloud, even_device
 from cogenesis.evaluation.leaks_received import Fixed, Received, SentMode
 from cogenesis.evaluation.recording_relay import RecordingRelay
 from cogenesis.events import Result, Task
@@ -27,6 +29,7 @@ from cogenesis.models.llama_cpp import LlamaCpp
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger
+from cogenesis.protection import Protection
 
 SKETCH_TOKENS: Final = 16
 """In sketch mode the cloud never sees the text, so a beginning of it is enough."""
@@ -96,6 +99,8 @@ class LeaksStage:
         self._cloud = DemoCloud(cloud_model, threads=1)
         self._stack = ExitStack()
         self._assistant: Assistant | None = None
+        self._connection: CloudConnection | None = None
+        self._protection = Protection()
         self._relay: RecordingRelay | None = None
         self._fixed: dict[SentMode, Fixed] = {}
 
@@ -109,7 +114,8 @@ class LeaksStage:
             self._relay = enter(RecordingRelay(cloud.url))
             egress = enter(Egress(CloudEndpoint.parse(self._relay.url), ledger))
             connection = CloudConnection(egress, cloud.model, "llama-server")
-            self._assistant = Assistant(self._device, cloud=connection)
+            self._connection = connection
+            self._assistant = Assistant(self._device, cloud=connection, protection=self._protection)
             undo.pop_all()
         return self
 
@@ -121,13 +127,27 @@ class LeaksStage:
     ) -> None:
         self._stack.close()
 
-    def measure(self, number: int, sample: Sample, mode: SentMode) -> LeaksSample:
+    def measure(
+        self,
+        number: int,
+        sample: Sample,
+        mode: SentMode,
+        said: Iterable[str] = (),
+        stop: threading.Event | None = None,
+    ) -> LeaksSample:
         """Write a sample's text and tell what the server received.
+
+        Args:
+            number, sample: from the file.
+            mode: of writing.
+            said: what was released for the same person before.
+            stop: once it is set the text ends, and what comes back is not whole.
 
         Raises:
             ModelError: the device model failed, or the relay saw nothing of what was sent.
         """
         fixed = self._fixed_for(mode)
+        self._protection.begin(sample.context, said)
         tokens = SKETCH_TOKENS if mode == "sketch" else self._settings.max_tokens
         result, requests = self._written(
             Task(
@@ -136,7 +156,8 @@ class LeaksStage:
                 mode=mode,
                 seed=self._settings.seed,
                 max_tokens=tokens,
-            )
+            ),
+            stop,
         )
         if result.general is not None and not requests:
             raise ModelError("the relay saw nothing of what was sent: there is another way out")
@@ -159,11 +180,13 @@ class LeaksStage:
             self._fixed[mode] = Fixed(self._written(task)[1], _NOBODY)
         return self._fixed[mode]
 
-    def _written(self, task: Task) -> tuple[Result, list[Any]]:
-        if self._assistant is None or self._relay is None:
+    def _written(self, task: Task, stop: threading.Event | None = None) -> tuple[Result, list[Any]]:
+        if self._assistant is None or self._relay is None or self._connection is None:
             raise ModelError("a stage is used inside `with`")
+        even_device(self._device)
+        even_cloud(self._connection)
         self._relay.take()
-        result = self._assistant.write(task)
+        result = self._assistant.write(task, stop=stop)
         _settle()
         return result, self._relay.take()
 

@@ -10,6 +10,7 @@ from typing import Final
 from cogenesis.context.private_context import PrivateContext
 from cogenesis.context.reader import Sample, read_samples
 from cogenesis.errors import InputError
+from cogenesis.evaluation.numbered_samples import numbered_samples
 
 _TITLE_ENDS: Final = ": "
 
@@ -45,12 +46,10 @@ def crowd_of(data: Path, limit: int | None, more: Sequence[Path], train: Path | 
         ContextError: a file cannot be read.
         InputError: fewer than two people are left.
     """
-    bad: dict[int, str] = {}
-    good = read_samples(data, on_bad=lambda number, why: bad.update({number: why}))
-    numbers = [n for n in range(1, len(good) + len(bad) + 1) if n not in bad]
-    numbered = list(zip(numbers, good, strict=True))
+    numbered, bad = numbered_samples(data)
     tuned = read_samples(train, on_bad=_ignore) if train is not None else []
     others = [each for path in more for each in read_samples(path, on_bad=_ignore)]
+    good = [each for _, each in numbered]
     contexts = tuple(dict.fromkeys(each.context for each in (*good, *tuned, *others)))
     if len(contexts) < 2:
         raise InputError("one person cannot be told from others: give --candidates or other --data")

@@ -60,8 +60,12 @@ def write_receipt(model: Path, *, source: str, licence: str, sha256: str) -> Non
 
 def is_unchanged(model: Path, sha256: str) -> bool:
     """Whether the file still has this sum; hashes only if its size or time has changed."""
-    receipt = read_receipt(model)
-    found = model.stat()
+    return known_sha256(model) == sha256
+
+
+def known_sha256(model: Path) -> str:
+    """The file's sum in hex; hashes only if there is no receipt of the file as it is now."""
+    receipt, found = read_receipt(model), model.stat()
     if receipt and (receipt.size, receipt.mtime_ns) == (found.st_size, found.st_mtime_ns):
-        return receipt.sha256 == sha256
-    return sha256_of(model) == sha256
+        return receipt.sha256
+    return sha256_of(model)

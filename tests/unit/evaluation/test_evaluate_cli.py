@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from rich.console import Console
@@ -13,6 +17,8 @@ from rich.console import Console
 from cogenesis.cli import main
 from cogenesis.cli.evaluate_speed import _table, _warnings
 from cogenesis.evaluation.speed_rows import DECODINGS, Run, Way, row
+from cogenesis.models.adapters import find_adapter
+from cogenesis.models.fetch import sha256_of
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
@@ -65,3 +71,48 @@ def test_the_table_fits_a_narrow_terminal_and_says_what_went_wrong() -> None:
         "device-only at 50 ms: 2 tokens without the cloud, which was late or failed",
         "device-only at 50 ms: 3 prefixes were not in the replayed table",
     ]
+
+
+class Pair:
+    """Instead of two models: which file is the cloud's."""
+
+    clouds: ClassVar[list[Path]] = []
+
+    def __init__(self, _device: object, cloud: Path, _settings: object) -> None:
+        self.clouds.append(cloud)
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def stages(self, prompts: object) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize("more", [[], ["--adapter", "none"]])
+def test_the_device_has_the_adapter_of_write_and_its_copy_as_the_cloud_has_none(
+    more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[Path | None] = []
+
+    def device(path: Path, *, threads: int, adapter: Path | None) -> AbstractContextManager[None]:
+        opened.append(adapter)
+        return nullcontext()
+
+    monkeypatch.setattr("cogenesis.cli.models.fetch_model", lambda name, **_: Path(name))
+    monkeypatch.setattr("cogenesis.models.LlamaCpp", device)
+    monkeypatch.setattr("cogenesis.fused_writing.DeviceTokens", lambda model: model)
+    monkeypatch.setattr("cogenesis.evaluation.speed_prompts.speed_prompts", lambda *_: [])
+    monkeypatch.setattr("cogenesis.evaluation.speed_pairs.SpeedPair", Pair)
+    monkeypatch.setattr("cogenesis.evaluation.speed.measure", lambda *_: [])
+    monkeypatch.setattr(Pair, "clouds", [])
+    assert run(monkeypatch, "speed", "--json", *more) == 0
+    shipped = find_adapter("demo-device", None)
+    assert shipped is not None
+    assert opened == [None if more else shipped]
+    assert Pair.clouds == [Path("demo-device"), Path("demo-cloud")]
+    models = json.loads(capsys.readouterr().out)["models"]
+    assert models.pop("adapter", None) == (None if more else sha256_of(shipped))
+    assert models["cloud"] == {"smollm2-smollm2": "demo-device", "demo": "demo-cloud"}

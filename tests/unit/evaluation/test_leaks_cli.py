@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from cogenesis.cli import main
-from cogenesis.evaluation.leaks import LeaksSample
-from cogenesis.evaluation.leaks_received import Received
+from cogenesis.context.reader import Sample
+from cogenesis.engines.engine import Done, Lost, Place
+from cogenesis.engines.known_file import KnownFile
+from cogenesis.engines.local import LocalEngine
+from cogenesis.errors import InputError
+from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings
+from cogenesis.evaluation.leaks_received import Received, SentMode
+from cogenesis.evaluation.leaks_work import LeaksItem, LeaksWork, UsedModel
+from cogenesis.models.adapters import find_adapter
+from cogenesis.models.fetch import sha256_of
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
 
 
@@ -63,3 +76,133 @@ def test_what_is_saved_is_what_was_received_and_no_more(data: Path) -> None:
     assert LeaksSample.from_json(json.loads(json.dumps(sample.to_json()))) == sample
     with pytest.raises(ValueError, match="sends nothing"):
         LeaksSample.from_json({**sample.to_json(), "mode": "device"})
+
+
+class Stage:
+    """Instead of two models: what came of a text that sent nothing."""
+
+    said: ClassVar[dict[tuple[SentMode, int], tuple[str, ...]]] = {}
+
+    def __init__(self, device: object, *_: object) -> None:
+        pass
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def measure(
+        self,
+        number: int,
+        sample: Sample,
+        mode: SentMode,
+        said: tuple[str, ...],
+        stop: threading.Event,
+    ) -> LeaksSample:
+        self.said[mode, number] = said
+        return LeaksSample(number, sample.id, mode, "device", "refused", 3, 0, 0, Received())
+
+
+@pytest.fixture
+def opened(data: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
+    """The adapters of the device models that were opened; no model is loaded."""
+    found: list[Path | None] = []
+
+    def device(path: Path, *, threads: int, adapter: Path | None) -> AbstractContextManager[None]:
+        found.append(adapter)
+        return nullcontext()
+
+    def get_model(name: str, **_: object) -> Path:
+        path = Path(f"{name}.gguf")
+        path.write_text(name)
+        return path
+
+    monkeypatch.setattr("cogenesis.cli.models.fetch_model", get_model)
+    monkeypatch.setattr("cogenesis.evaluation.leaks_work.get_model", get_model)
+    monkeypatch.setattr("cogenesis.evaluation.leaks_work.LlamaCpp", device)
+    monkeypatch.setattr("cogenesis.evaluation.leaks_work.LeaksStage", Stage)
+    monkeypatch.setattr(Stage, "said", {})
+    return found
+
+
+def test_the_device_model_has_the_adapter_of_write_and_the_file_knows_it(
+    opened: list[Path | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = find_adapter("demo-device", None)
+    assert shipped is not None
+    about, arguments = {}, ["--data", "people.json", "--mode", "sketch", "--limit", "2", "--json"]
+    for name, more in {"shipped": [], "none": ["--adapter", "none"]}.items():
+        assert run(monkeypatch, *arguments, *more, "--save", name) == 0
+        models = json.loads(capsys.readouterr().out)["models"]
+        about[name] = json.loads(Path(name).read_text().splitlines()[0])["about"]
+        assert models == {key: about[name][key] for key in models}
+    assert opened == [shipped, None]
+    assert about["shipped"].pop("adapter") == sha256_of(shipped)
+    assert about["shipped"] == about["none"]  # files of runs without an adapter stay good
+    assert run(monkeypatch, *arguments, "--save", "none", "--resume") == 2
+    assert "measured with another adapter" in " ".join(capsys.readouterr().err.split())
+    assert run(monkeypatch, *arguments, "--adapter", "nowhere.gguf") == 4
+
+
+class Losing:
+    """An engine whose workers die of one item, and that gives the others the last one first."""
+
+    at_a_time = 1
+
+    def __enter__(self) -> Losing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(
+        self, opening: LeaksWork, items: Iterable[tuple[str, LeaksItem]]
+    ) -> Iterator[Done[LeaksSample] | Lost]:
+        with pickle.loads(pickle.dumps(opening)).open(Place.here()) as work:
+            for key, item in reversed(list(items)):
+                yield Lost(key, 3) if item[1] == 2 else Done(key, work(item), 0.1)
+
+
+def test_what_is_measured_elsewhere_is_told_in_its_order_and_what_is_lost_is_told(
+    opened: list[Path | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The twin of the first person comes last: what the first one said is known to its worker."""
+    people = json.loads(Path("people.json").read_text())
+    people.append({**people[0], "tid": "twin"})
+    Path("people.json").write_text(json.dumps(people))
+    monkeypatch.setattr("cogenesis.cli.evaluate_leaks.chosen_engine", lambda *_, **__: Losing())
+    arguments = ["--data", "people.json", "--mode", "fusion", "--save", "leaks.jsonl", "--json"]
+    assert run(monkeypatch, *arguments) == 0
+    told = capsys.readouterr()
+    assert "sample 2 is not measured in fusion mode: 3 workers died" in told.err
+    report = json.loads(told.out)
+    assert [(each["sample"], each["mode"]) for each in report["skipped"]] == [(2, "fusion")]
+    assert report["modes"][0]["texts"] == 6
+    assert Stage.said["fusion", 7] == ("Write a note",)
+    assert Stage.said["fusion", 1] == Stage.said["fusion", 3] == ()
+    # Only what was lost is missing the next time.
+    Stage.said.clear()
+    monkeypatch.setattr(
+        "cogenesis.cli.evaluate_leaks.chosen_engine", lambda *_, **__: LocalEngine(at_a_time=1)
+    )
+    assert run(monkeypatch, *arguments, "--resume") == 0
+    assert list(Stage.said) == [("fusion", 2)]
+    assert json.loads(capsys.readouterr().out)["modes"][0]["texts"] == 7
+
+
+@pytest.mark.parametrize("changed", ["people.json", "demo-device", "lora.gguf"])
+def test_a_worker_with_another_file_measures_nothing(
+    changed: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cogenesis.evaluation.leaks_work.get_model", Path)
+    for name in ("demo-device", "demo-cloud", "lora.gguf"):
+        Path(name).write_text(name)
+    device, cloud = (
+        UsedModel(name, sha256_of(Path(name))) for name in ("demo-device", "demo-cloud")
+    )
+    lora = KnownFile.of(Path("lora.gguf"))
+    work = LeaksWork(LeaksSettings(), KnownFile.of(data), device, cloud, lora)
+    Path(changed).write_text(Path(changed).read_text() + " ")
+    with pytest.raises(InputError, match="started with"), work.open(Place.here()):
+        pass
