@@ -202,13 +202,13 @@ class _Run:
             InputError: a file cannot be read, or must not be sent.
             ModelFileError: there is no such adapter.
         """
+        from cogenesis.engines.known_file import KnownFile
         from cogenesis.evaluation.bits_samples import refuse_private_data
-        from cogenesis.evaluation.data_file import DataFile
         from cogenesis.models.adapters import find_adapter
         from cogenesis.models.fetch import sha256_of
 
         # Its sum comes first: what is looked at after this is what the workers will read.
-        self.data = DataFile.of(data)
+        self.data = KnownFile.of(data)
         if "off" in settings.shields:
             refuse_private_data(data)
         lora = find_adapter(models["device"], adapter)
@@ -232,8 +232,9 @@ class _Run:
     ) -> list[SampleCost]:
         """What each usable sample costs, in their order."""
         from cogenesis.evaluation.bits_file import SavedSamples
+        from cogenesis.evaluation.numbered_samples import first_samples
 
-        samples = self.data.samples(limit=limit, left_out=self._left_out)
+        samples = first_samples(self.data.path, limit, self._left_out)
         with ExitStack() as stack:
             saved = None
             if save is not None:
@@ -251,7 +252,8 @@ class _Run:
     def _work(self) -> BitsWork:
         """The models are fetched here, with a bar, where workers of this machine find them."""
         from cogenesis.cli.models import fetch_model
-        from cogenesis.evaluation.bits_pairing import ModelFile, Pairing
+        from cogenesis.engines.known_model import KnownModel
+        from cogenesis.evaluation.bits_pairing import Pairing
         from cogenesis.evaluation.bits_work import BitsWork
         from cogenesis.models import read_vocabulary
 
@@ -259,11 +261,11 @@ class _Run:
         path, cloud = (fetch_model(each, quiet=self._quiet) for each in (name, other))
         for gate in self._gates.values():
             gate.check_device(name, read_vocabulary(path))
-        device = ModelFile.of(name, path, self._adapter)
+        device = KnownModel.of(name, path, self._adapter)
         pairing = Pairing(
             self.data,
             device,
-            ModelFile.of(other, cloud),
+            KnownModel.of(other, cloud),
             self._settings,
             bare=bool(device.adapter_sha256),
         )

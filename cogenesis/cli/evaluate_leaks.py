@@ -14,7 +14,7 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
-from cogenesis.cli.device_model import AdapterOption, adapter_id, placed
+from cogenesis.cli.device_model import AdapterOption, adapter_id
 from cogenesis.cli.engine_options import (
     EngineOption,
     RayAddressOption,
@@ -239,21 +239,15 @@ class _Run:
         """What the workers do; the models are fetched here, where somebody sees it."""
         from cogenesis.cli.models import fetch_model
         from cogenesis.engines.known_file import KnownFile
-        from cogenesis.evaluation.leaks_work import LeaksWork, UsedModel
-        from cogenesis.models.adapters import find_adapter
-        from cogenesis.models.receipts import known_sha256
+        from cogenesis.engines.known_model import KnownModel
+        from cogenesis.evaluation.leaks_work import LeaksWork
 
-        def used(role: str) -> UsedModel:
-            name = self.models[role]
-            return UsedModel(placed(name), known_sha256(fetch_model(name, quiet=self._quiet)))
-
-        adapter = find_adapter(self.models["device"], self._adapter)
+        device, cloud = self.models["device"], self.models["cloud"]
         return LeaksWork(
             self.settings,
             KnownFile.of(data),
-            used("device"),
-            used("cloud"),
-            None if adapter is None else KnownFile.of(adapter),
+            KnownModel.of(device, fetch_model(device, quiet=self._quiet), self._adapter),
+            KnownModel.of(cloud, fetch_model(cloud, quiet=self._quiet)),
         )
 
     def _measured(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cogenesis.cli.evaluate_writing import TextItem
     from cogenesis.context.reader import Sample
     from cogenesis.evaluation.generation import WrittenText
-    from cogenesis.models.protocol import CloudModel
-    from cogenesis.privacy.egress import Egress
     from cogenesis.privacy.published import PublishedData
 
 WRITING: Final = "Writing the texts"
@@ -266,13 +264,13 @@ def read_people(
 
     good, bad = numbered_samples(data)
     last = limit if limit is not None else len(good) + len(bad)
-    samples = [(n, each) for n, each in good if n <= last]
+    samples = [(n, each) for n, each in good.items() if n <= last]
     if not samples:
         raise InputError("no sample of --data can be used: give another file")
     skipped = [{"sample": n, "reason": why} for n, why in bad.items() if n <= last]
     for each in skipped:
         typer.echo(f"warning: sample {each['sample']} is left out: {each['reason']}", err=True)
-    return samples, [each for _, each in good], skipped
+    return samples, list(good.values()), skipped
 
 
 def open_published(data: Path, *, unsafe: bool) -> PublishedData:
@@ -286,29 +284,6 @@ def open_published(data: Path, *, unsafe: bool) -> PublishedData:
     from cogenesis.privacy.published import PublishedData
 
     return PublishedData(data, unsafe_send_context=unsafe)
-
-
-def cloud_of(
-    stack: ExitStack,
-    model: str,
-    url: str | None,
-    name: str | None,
-    kind: CloudKind,
-    key_env: str,
-    *,
-    quiet: bool,
-) -> tuple[CloudModel, Egress]:
-    """A cloud behind the egress: a real one, or a model served on this machine."""
-    from cogenesis.cli.connect import connect
-    from cogenesis.cli.models import fetch_model
-    from cogenesis.cloud_server import DemoCloud
-    from cogenesis.home import home
-
-    if url is not None:
-        return connect(stack, url, name, kind, key_env, None)
-    # One thread: the device model has a core of its own.
-    server = stack.enter_context(DemoCloud(fetch_model(model, quiet=quiet), threads=1))
-    return connect(stack, server.url, server.model, "auto", "", home() / LEDGER)
 
 
 def _of_others(options: TextOptions, texts: Iterable[WrittenText]) -> frozenset[str]:

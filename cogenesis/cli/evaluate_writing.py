@@ -140,7 +140,7 @@ class TextWork:
                     opened: list[DeviceModel] = []
                     models = self._models(place, path, devices, clouds, opened)
                     generation = Generation(models, self.names, settings, SaidBefore(samples))
-                    bench = _Bench(generation, opened, dict(samples), systems, self.names, settings)
+                    bench = _Bench(generation, opened, samples, systems, self.names, settings)
                     alone = OneByOne(bench.texts)
                     try:
                         yield alone

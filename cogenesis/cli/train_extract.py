@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from cogenesis.engines.cloud import CloudAddress
     from cogenesis.engines.engine import Engine
+    from cogenesis.engines.known_model import KnownModel
     from cogenesis.evaluation.bits import BitsSettings
-    from cogenesis.evaluation.bits_pairing import ModelFile
     from cogenesis.training.extract import Extracted, ExtractWork, Tuning
     from cogenesis.training.extract_file import ExtractWriter, Text
 
@@ -159,15 +159,16 @@ class _Run:
 
         `device` is the model and its adapter, as the options say them.
         """
+        from cogenesis.engines.known_file import KnownFile
         from cogenesis.evaluation.bits_pairing import Pairing
-        from cogenesis.evaluation.data_file import DataFile
+        from cogenesis.evaluation.numbered_samples import first_samples
         from cogenesis.fusion.gate_input import SEEN
         from cogenesis.training.extract import Extracted, ExtractWork, about_extract
         from cogenesis.training.extract_file import ExtractWriter, load_parquet
 
         load_parquet()
-        data = DataFile.of(self._data)
-        samples = data.samples(limit=limit, left_out=self._left_out)  # mistakes first
+        data = KnownFile.of(self._data)
+        samples = first_samples(data.path, limit, self._left_out)  # mistakes first
         model, about_device = self._device(*device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}
@@ -200,14 +201,14 @@ class _Run:
 
             return extract(engine, work, left, writer, left_out=self._left_out, tick=tick)
 
-    def _device(self, name: str, adapter: str | None) -> tuple[ModelFile | str, dict[str, Any]]:
+    def _device(self, name: str, adapter: str | None) -> tuple[KnownModel | str, dict[str, Any]]:
         """What workers open, and what the file says of it.
 
         Raises:
             InputError: a server has its own adapter, or none.
-            ModelFileError: there is no such adapter.
+            KnownModelError: there is no such adapter.
         """
-        from cogenesis.evaluation.bits_pairing import ModelFile
+        from cogenesis.engines.known_model import KnownModel
         from cogenesis.fusion.gate_file import vocabulary_hash
         from cogenesis.models import LocalWire, read_vocabulary
         from cogenesis.models.adapters import NO_ADAPTER
@@ -222,7 +223,7 @@ class _Run:
             with LocalWire.loopback(name) as wire:
                 return name, {"name": wire.server, "vocabulary": None}
         path = fetch_model(name, quiet=self._quiet)
-        model, tokens = ModelFile.of(name, path, adapter), read_vocabulary(path)
+        model, tokens = KnownModel.of(name, path, adapter), read_vocabulary(path)
         found: dict[str, Any] = {
             "name": name if name == "demo-device" else Path(name).name,
             "tokens": len(tokens),
@@ -233,15 +234,15 @@ class _Run:
         lora = model.adapter_sha256
         return model, found | ({"adapter": lora} if lora else {})
 
-    def _cloud(self, cloud: str | CloudAddress) -> tuple[ModelFile | CloudAddress, dict[str, Any]]:
-        from cogenesis.evaluation.bits_pairing import ModelFile
+    def _cloud(self, cloud: str | CloudAddress) -> tuple[KnownModel | CloudAddress, dict[str, Any]]:
+        from cogenesis.engines.known_model import KnownModel
         from cogenesis.models.fetch import sha256_of
 
         if not isinstance(cloud, str):
             return cloud, {"name": cloud.name}
         path = fetch_model(cloud, quiet=self._quiet)
         name = cloud if cloud == "demo-cloud" else Path(cloud).name
-        return ModelFile.of(cloud, path), {"name": name, "sha256": sha256_of(path)}
+        return KnownModel.of(cloud, path), {"name": name, "sha256": sha256_of(path)}
 
     def _left_out(self, number: int, why: str) -> None:
         self._skipped[number] = why

@@ -101,27 +101,6 @@ def read_samples(
     )
 
 
-def read_data(path: Path) -> bytes:
-    """The bytes of a data set, for `parse_samples`.
-
-    Raises:
-        ContextError: there is no such file, or it cannot be read.
-    """
-    return _unwrap(_attempt(_read, path))
-
-
-def parse_samples(
-    data: bytes, name: str, *, on_warning: Warn | None = None, on_bad: OnBadSample | None = None
-) -> list[Sample]:
-    """`read_samples` from bytes; `name` stands for the file in messages.
-
-    Raises: likewise.
-    """
-    outcome = _attempt(lambda given: _parse_samples(given, name, on_warning, on_bad), data)
-    del data  # a traceback with locals must not show it
-    return _unwrap(outcome)
-
-
 def _attempt(action: Callable[[S], T], source: S) -> T | ContextError:
     try:
         return action(source)

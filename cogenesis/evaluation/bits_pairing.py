@@ -3,8 +3,6 @@
 What goes to a worker are names of files, sums and addresses (`Pairing`), no models and no
 samples. A worker reads the data file itself, has its own guard clear what its cloud model sees,
 and sends that through an egress and a ledger of its own.
-
-Not covered: a model file of the same length but with other bytes on another machine.
 """
 
 from __future__ import annotations
@@ -19,73 +17,20 @@ from typing import Final
 from cogenesis.context.reader import Sample
 from cogenesis.engines.cloud import CloudAddress
 from cogenesis.engines.engine import Place
-from cogenesis.errors import InputError
+from cogenesis.engines.known_file import KnownFile
+from cogenesis.engines.known_model import KnownModel, another_file
 from cogenesis.evaluation.bits import BitsSettings
 from cogenesis.evaluation.bits_pair import BitsPair, ScoringDevice
 from cogenesis.evaluation.bits_samples import BitsSample, BitsTask, bits_sample, bits_task
-from cogenesis.evaluation.data_file import DataFile
+from cogenesis.evaluation.numbered_samples import numbered_samples
 from cogenesis.fusion.gate_file import TrainedGate, load_gate
 from cogenesis.models import LlamaCpp, LlamaServer, LocalWire
-from cogenesis.models.adapters import NO_ADAPTER, find_adapter
-from cogenesis.models.catalogue import get_model
-from cogenesis.models.fetch import sha256_of
 from cogenesis.models.local_wire import DEVICE_KEY_ENV
 from cogenesis.models.protocol import TokenIds
 
 _BETWEEN: Final = "The quick brown fox jumps over the lazy dog."
 """Read between two samples, so that each finds the same cache, whichever came before: what a
 model says depends a little on what it reads in one go."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A GGUF model, and its adapter, as each worker finds them; can be pickled.
-
-    Attributes:
-        name: as `get_model` takes it: fetched where it is not; or a path, the same everywhere.
-        bytes: of the file.
-        adapter: as `find_adapter` takes it.
-        adapter_sha256: of the adapter; empty for none.
-    """
-
-    name: str
-    bytes: int
-    adapter: str | None = NO_ADAPTER
-    adapter_sha256: str = ""
-
-    @classmethod
-    def of(cls, name: str, path: Path, adapter: str | None = NO_ADAPTER) -> ModelFile:
-        """The model that lies at `path` here.
-
-        Raises:
-            ModelFileError: there is no such adapter.
-        """
-        lora = find_adapter(name, adapter)
-        if adapter not in {None, NO_ADAPTER} and lora is not None:
-            adapter = str(lora.absolute())
-        given = Path(name).expanduser()
-        return cls(
-            str(given.absolute()) if given.is_file() else name,
-            path.stat().st_size,
-            adapter,
-            "" if lora is None else sha256_of(lora),
-        )
-
-    def find(self, place: Place) -> tuple[Path, Path | None]:
-        """The files of the model and its adapter at this place.
-
-        Raises:
-            InputError: they are not those that the run was started with.
-            ModelError: as `get_model` and `find_adapter`.
-        """
-        path, lora = get_model(self.name), find_adapter(self.name, self.adapter)
-        if path.stat().st_size != self.bytes:
-            raise _another(path, place)
-        if (lora is None) != (not self.adapter_sha256):
-            raise InputError(f"the adapter of {self.name} is not there on {place.machine.name}")
-        if lora is not None and sha256_of(lora) != self.adapter_sha256:
-            raise _another(lora, place)
-        return path, lora
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +52,12 @@ class GateFile:
 
         Raises:
             InputError: it is not there, or not the one that the run was started with.
-            ModelFileError: it is damaged.
+            KnownModelError: it is damaged.
         """
         found = load_gate(self.path)
         if found.digest != self.digest:
-            raise _another(self.path, place)
+            raise another_file(self.path, place)
         return found
-
-
-def _another(path: Path, place: Place) -> InputError:
-    return InputError(
-        f"{path} on {place.machine.name} is another file than where the run was started: put the "
-        "same one there"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +72,9 @@ class Pairing:
         bare: whether the device model is opened a second time, without its adapter.
     """
 
-    data: DataFile
-    device: ModelFile | str
-    cloud: ModelFile | CloudAddress
+    data: KnownFile
+    device: KnownModel | str
+    cloud: KnownModel | CloudAddress
     settings: BitsSettings
     bare: bool = False
 
@@ -149,7 +87,7 @@ class Pairing:
             ModelError: a model cannot be found or loaded.
             LedgerError: nothing may be sent to the cloud.
         """
-        samples = self.data.samples(place, left_out=_told_already)
+        samples = numbered_samples(self.data.at(place), quiet=True)[0]
         with ExitStack() as stack:
             enter = stack.enter_context
             model, bare = self._device(stack, place)
@@ -157,7 +95,7 @@ class Pairing:
                 connection, _ = enter(self.cloud.open(place))
                 pair = enter(BitsPair(model, connection, self.settings))
             else:
-                pair = enter(BitsPair(model, self.cloud.find(place)[0], self.settings))
+                pair = enter(BitsPair(model, self.cloud.at(place)[0], self.settings))
             yield Pair(samples, model, bare, pair, self.settings)
 
     def _device(self, stack: ExitStack, place: Place) -> tuple[ScoringDevice, LlamaCpp | None]:
@@ -165,13 +103,9 @@ class Pairing:
         if isinstance(self.device, str):
             wire = LocalWire.loopback(self.device, os.environ.get(DEVICE_KEY_ENV))
             return stack.enter_context(LlamaServer(wire)), None
-        path, lora = self.device.find(place)
+        path, lora = self.device.at(place)
         model = stack.enter_context(LlamaCpp(path, threads=1, adapter=lora))
         return model, stack.enter_context(LlamaCpp(path, threads=1)) if self.bare else None
-
-
-def _told_already(number: int, why: str) -> None:
-    """Where the run was started."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ from cogenesis.evaluation.bits import ZERO_SHOT, System, systems
 from cogenesis.evaluation.bits_pair import bits_alone
 from cogenesis.evaluation.bits_pairing import GateFile, Pair, Pairing
 from cogenesis.evaluation.bits_report import SampleCost
-from cogenesis.evaluation.data_file import LeftOut
+from cogenesis.evaluation.numbered_samples import LeftOut
 
 
 @dataclass(frozen=True, slots=True)

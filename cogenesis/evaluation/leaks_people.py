@@ -49,14 +49,14 @@ def crowd_of(data: Path, limit: int | None, more: Sequence[Path], train: Path | 
     numbered, bad = numbered_samples(data)
     tuned = read_samples(train, on_bad=_ignore) if train is not None else []
     others = [each for path in more for each in read_samples(path, on_bad=_ignore)]
-    good = [each for _, each in numbered]
+    good = list(numbered.values())
     contexts = tuple(dict.fromkeys(each.context for each in (*good, *tuned, *others)))
     if len(contexts) < 2:
         raise InputError("one person cannot be told from others: give --candidates or other --data")
     last = limit if limit is not None else len(numbered) + len(bad)
     return Crowd(
         contexts,
-        tuple(each for each in numbered if each[0] <= last),
+        tuple((n, each) for n, each in numbered.items() if n <= last),
         tuple(tuned),
         tuple((number, why) for number, why in bad.items() if number <= last),
     )

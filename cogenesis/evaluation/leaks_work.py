@@ -13,50 +13,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from cogenesis.engines.engine import Place
 from cogenesis.engines.known_file import KnownFile
-from cogenesis.errors import InputError
+from cogenesis.engines.known_model import KnownModel
 from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings, LeaksStage
 from cogenesis.evaluation.leaks_received import SentMode
 from cogenesis.evaluation.numbered_samples import numbered_samples
 from cogenesis.evaluation.one_by_one import OneByOne
 from cogenesis.evaluation.said_before import SaidBefore
 from cogenesis.models import LlamaCpp
-from cogenesis.models.catalogue import get_model
-from cogenesis.models.receipts import is_unchanged
 
 LeaksItem = tuple[SentMode, int]
 """How the text is written, and the number of its sample."""
-
-
-@dataclass(frozen=True, slots=True)
-class UsedModel:
-    """A model as a worker finds it.
-
-    Attributes:
-        name: as `get_model` takes it; a path is absolute.
-        sha256: of the file that the run was started with.
-    """
-
-    name: str
-    sha256: str
-
-    def at(self, place: Place) -> Path:
-        """Its file at a worker's place, fetched if need be.
-
-        Raises:
-            InputError: it is another one.
-            ModelError: it cannot be had.
-        """
-        path = get_model(self.name)
-        if not is_unchanged(path, self.sha256):
-            raise InputError(
-                f"the model {self.name} on {place.machine.name} is not the one that the run was "
-                "started with: put the same file there"
-            )
-        return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +34,8 @@ class LeaksWork:
 
     settings: LeaksSettings
     data: KnownFile
-    device: UsedModel
-    cloud: UsedModel
-    adapter: KnownFile | None
+    device: KnownModel
+    cloud: KnownModel
 
     @contextmanager
     def open(self, place: Place) -> Iterator[Callable[[LeaksItem], LeaksSample]]:
@@ -77,10 +45,9 @@ class LeaksWork:
             InputError: the data, a model or the adapter is another one here.
             ModelError: a model cannot be had, or does not start.
         """
-        numbered = numbered_samples(self.data.at(place), quiet=True)[0]
-        samples, said = dict(numbered), SaidBefore(numbered)
-        device, cloud = self.device.at(place), self.cloud.at(place)
-        adapter = None if self.adapter is None else self.adapter.at(place)
+        samples = numbered_samples(self.data.at(place), quiet=True)[0]
+        said = SaidBefore(samples)
+        (device, adapter), (cloud, _) = self.device.at(place), self.cloud.at(place)
         with ExitStack() as models:
             # One thread, because the cloud model has a core of its own.
             model = models.enter_context(LlamaCpp(device, threads=1, adapter=adapter))

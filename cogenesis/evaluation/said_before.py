@@ -12,7 +12,7 @@ another order.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 
 from cogenesis.context.reader import Sample
 from cogenesis.events import Task
@@ -23,9 +23,9 @@ from cogenesis.writing import general_instruction
 class SaidBefore:
     """The releases of all samples of a file, made when they are asked for. For one thread."""
 
-    def __init__(self, samples: Iterable[tuple[int, Sample]]) -> None:
-        """`samples` with their numbers, in the order of the file."""
-        self._samples = dict(samples)
+    def __init__(self, samples: Mapping[int, Sample]) -> None:
+        """`samples` by their numbers, in the order of the file."""
+        self._samples = samples
         self._numbers: dict[Hashable, list[int]] = {}
         for number, sample in self._samples.items():
             self._numbers.setdefault(person_of(sample.context), []).append(number)

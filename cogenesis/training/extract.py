@@ -13,11 +13,12 @@ from typing import Any
 
 from cogenesis import __version__
 from cogenesis.engines.engine import Engine, Opening, Place
+from cogenesis.engines.known_file import KnownFile
 from cogenesis.errors import InputError
 from cogenesis.evaluation.bits import BitsSettings
 from cogenesis.evaluation.bits_pairing import Pairing
 from cogenesis.evaluation.bits_work import worked
-from cogenesis.evaluation.data_file import DataFile, LeftOut
+from cogenesis.evaluation.numbered_samples import LeftOut
 from cogenesis.fusion.gate_input import SEEN
 from cogenesis.training.extract_file import ExtractWriter, Text
 from cogenesis.training.extract_rows import Columns, columns
@@ -134,7 +135,7 @@ def extract(
 
 
 def about_extract(
-    data: DataFile,
+    data: KnownFile,
     settings: BitsSettings,
     models: dict[str, dict[str, Any]],
     tuning: Tuning,

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cogenesis.context.reader import Sample, read_samples
+from cogenesis.context.reader import Sample
 from cogenesis.engines.engine import Engine, Lost, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.errors import GuardRefusedError, InputError, InstructionError
+from cogenesis.evaluation.numbered_samples import numbered_samples
 from cogenesis.events import Task
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.released import GeneralInstruction
@@ -74,7 +75,7 @@ class Guarding:
     @contextmanager
     def open(self, place: Place) -> Iterator[Callable[[int], SketchTask | LeftOut]]:
         """Read the file. The work takes the number of a sample. Nothing is sent."""
-        samples, _ = numbered_samples(self.data.at(place))
+        samples, _ = numbered_samples(self.data.at(place), quiet=True)
 
         def work(number: int) -> SketchTask | LeftOut:
             sample = samples[number]
@@ -84,18 +85,6 @@ class Guarding:
             return SketchTask(sample.id, number, found.text)
 
         yield work
-
-
-def numbered_samples(path: Path) -> tuple[dict[int, Sample], dict[int, str]]:
-    """The samples of a file by their numbers, from 1; and what is wrong with the others.
-
-    Raises:
-        ContextError: the file cannot be read.
-    """
-    bad: dict[int, str] = {}
-    good = read_samples(path, on_bad=lambda number, why: bad.update({number: why}))
-    numbers = (n for n in range(1, len(good) + len(bad) + 1) if n not in bad)
-    return dict(zip(numbers, good, strict=True)), bad
 
 
 def sketch_tasks(

@@ -25,12 +25,13 @@ from cogenesis.engines.engine import Engine, Lost, Opening, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.pace import Pace
 from cogenesis.errors import CloudError, CloudReason, EngineError
+from cogenesis.evaluation.numbered_samples import numbered_samples
 from cogenesis.models.protocol import CloudModel
 from cogenesis.privacy.egress import Traffic
 from cogenesis.privacy.released import GeneralInstruction
 from cogenesis.sketch.prompt import OUTLINE_SAMPLING, outline_prompt
 from cogenesis.sketch.request import SketchRequest
-from cogenesis.training.sketches import LeftOut, SketchTask, numbered_samples, released_of
+from cogenesis.training.sketches import LeftOut, SketchTask, released_of
 from cogenesis.training.sketches_file import SketchLine
 from cogenesis.training.sketches_meter import Metered
 from cogenesis.wire import Deadline
@@ -116,7 +117,7 @@ class Outlining:
     @contextmanager
     def open(self, place: Place) -> Iterator[Callable[[SketchTask], Asked]]:
         """Read the file and open the egress. Sends nothing yet."""
-        samples, _ = numbered_samples(self.data.at(place))
+        samples, _ = numbered_samples(self.data.at(place), quiet=True)
         with self.cloud.open(place) as (connection, egress):
             asker = Asker(
                 connection,

@@ -17,7 +17,7 @@ from cogenesis.evaluation.bits_samples import (
     bits_task,
     refuse_private_data,
 )
-from cogenesis.evaluation.data_file import DataFile
+from cogenesis.evaluation.numbered_samples import first_samples
 from cogenesis.models.scripted import ScriptedModel
 
 MODEL = ScriptedModel(seed=1)
@@ -52,9 +52,7 @@ def read(
     path = tmp_path / "data.json"
     path.write_text(json.dumps(value))
     told: dict[int, str] = {}
-    samples = DataFile.of(path).samples(
-        limit=limit, left_out=lambda number, why: told.update({number: why})
-    )
+    samples = first_samples(path, limit, lambda number, why: told.update({number: why}))
     found = []
     for number, each in samples.items():
         cut = bits_sample(number, each, device or Cuts(), 20)

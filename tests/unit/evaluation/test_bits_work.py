@@ -13,11 +13,13 @@ import pytest
 
 from cogenesis.engines.cloud import CloudAddress
 from cogenesis.engines.engine import Done, ItemT, Lost, Opening, Place, Plain, ResultT, open_engine
-from cogenesis.errors import ContextError, InputError
+from cogenesis.engines.known_file import KnownFile
+from cogenesis.engines.known_model import KnownModel
+from cogenesis.errors import InputError
 from cogenesis.evaluation.bits import BitsSettings
-from cogenesis.evaluation.bits_pairing import GateFile, ModelFile, Pair, Pairing
+from cogenesis.evaluation.bits_pairing import GateFile, Pair, Pairing
 from cogenesis.evaluation.bits_work import BitsWork, Worked, worked
-from cogenesis.evaluation.data_file import DataFile
+from cogenesis.evaluation.numbered_samples import numbered_samples
 from cogenesis.fusion.gate_file import load_gate
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
@@ -29,70 +31,68 @@ ELSEWHERE = replace(Place.here(), machine=replace(Place.here().machine, name="no
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> DataFile:
+def data(tmp_path: Path) -> KnownFile:
     path = tmp_path / "people.json"
     path.write_text(json.dumps([sample(), PERSON, sample()]))
-    return DataFile.of(path)
+    return KnownFile.of(path)
 
 
 def quiet(number: int, why: str) -> None:
     """Nothing is told."""
 
 
-def test_a_worker_reads_the_file_that_the_run_was_started_with(data: DataFile) -> None:
-    assert list(data.samples(ELSEWHERE, left_out=quiet)) == [1, 3]
+def test_a_worker_reads_the_file_that_the_run_was_started_with(data: KnownFile) -> None:
+    assert list(numbered_samples(data.at(ELSEWHERE), quiet=True)[0]) == [1, 3]
     data.path.write_text(json.dumps([sample()]))
-    with pytest.raises(InputError, match="another file for the worker on node7 than at the start"):
-        data.samples(ELSEWHERE, left_out=quiet)
-    with pytest.raises(InputError, match="another file than at the start"):
-        data.samples(left_out=quiet)
+    with pytest.raises(InputError, match="node7 is not the file that the run was started with"):
+        data.at(ELSEWHERE)
 
 
-def test_a_file_that_a_worker_cannot_see_is_told(data: DataFile) -> None:
+def test_a_file_that_a_worker_cannot_see_is_told(data: KnownFile) -> None:
     data.path.unlink()
-    with pytest.raises(InputError, match=r"worker on node7: .* a folder that all machines see"):
-        data.samples(ELSEWHERE, left_out=quiet)
-    with pytest.raises(ContextError, match="no such file"):
-        data.samples(left_out=quiet)
+    with pytest.raises(InputError, match=r"on node7: .* a folder that all machines"):
+        data.at(ELSEWHERE)
+    with pytest.raises(InputError, match="cannot be read"):
+        KnownFile.of(data.path)
 
 
-def test_a_model_is_the_same_one_by_name_path_and_length(
+def test_a_model_is_the_same_one_by_name_path_and_sum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path("small.gguf")
     path.write_bytes(tiny_gguf())
-    told = ModelFile.of("small.gguf", path)
+    told = KnownModel.of("small.gguf", path)
     assert told.name == str(tmp_path / "small.gguf")
-    assert ModelFile.of("demo-cloud", path).name == "demo-cloud"
-    assert told.find(ELSEWHERE) == (tmp_path / "small.gguf", None)
-    path.write_bytes(tiny_gguf(bytes(128)))
-    with pytest.raises(InputError, match=r"small\.gguf on node7 is another file"):
-        told.find(ELSEWHERE)
+    assert KnownModel.of("demo-cloud", path).name == "demo-cloud"
+    assert told.at(ELSEWHERE) == (tmp_path / "small.gguf", None)
+    path.write_bytes(tiny_gguf()[:-1] + b"x")
+    with pytest.raises(InputError, match=r"small\.gguf on node7 is not the file"):
+        told.at(ELSEWHERE)
 
 
 def test_an_adapter_is_the_same_one_by_its_sum(tmp_path: Path) -> None:
     path, lora = tmp_path / "small.gguf", tmp_path / "lora.gguf"
     path.write_bytes(tiny_gguf())
     lora.write_bytes(b"one")
-    told = ModelFile.of(str(path), path, str(lora))
-    assert told.find(ELSEWHERE) == (path, lora)
+    told = KnownModel.of(str(path), path, str(lora))
+    assert told.at(ELSEWHERE) == (path, lora)
     lora.write_bytes(b"two")
-    with pytest.raises(InputError, match=r"lora\.gguf on node7 is another file"):
-        told.find(ELSEWHERE)
+    with pytest.raises(InputError, match=r"lora\.gguf on node7 is not the file"):
+        told.at(ELSEWHERE)
     with pytest.raises(InputError, match=r"the adapter of .* is not there on node7"):
-        replace(told, adapter=None).find(ELSEWHERE)
+        replace(told, adapter=None).at(ELSEWHERE)
 
 
 def test_a_gate_is_the_same_one_by_its_sum() -> None:
     gate = GateFile("fusion:gate", Path("demo"), load_gate(Path("demo")).digest)
     assert gate.load(ELSEWHERE).digest == gate.digest
-    with pytest.raises(InputError, match="is another file"):
+    with pytest.raises(InputError, match="is not the file"):
         replace(gate, digest="0" * 64).load(ELSEWHERE)
 
 
 def test_what_goes_to_a_worker_holds_neither_texts_nor_keys(
-    data: DataFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: KnownFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_KEY", "secret-1")
     cloud = CloudAddress.of("http://127.0.0.1:9", "m", key_env="A_KEY", ledger=tmp_path / "l")
@@ -117,10 +117,10 @@ class Reading(ScriptedModel, Cuts):
         return super().next_distribution(prefix, k)
 
 
-def test_each_sample_finds_the_same_cache_whatever_came_before(data: DataFile) -> None:
+def test_each_sample_finds_the_same_cache_whatever_came_before(data: KnownFile) -> None:
     model: Any = Reading()
     running: Any = None
-    samples = data.samples(left_out=quiet)
+    samples = numbered_samples(data.path)[0]
     pair = Pair(samples, model, None, running, BitsSettings(max_tokens=20))
     for number in (3, 1):
         found = pair.task(number)
@@ -134,7 +134,7 @@ def test_a_sample_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
     path.write_text(json.dumps([sample("Wren Ashdown"), sample()]))
     running: Any = None
     model: Any = Reading()
-    pair = Pair(DataFile.of(path).samples(left_out=quiet), model, None, running, BitsSettings())
+    pair = Pair(numbered_samples(path)[0], model, None, running, BitsSettings())
     told = pair.task(1)
     assert isinstance(told, str)
     assert told.startswith("the guard releases no general instruction")
@@ -165,9 +165,9 @@ def test_a_lost_sample_is_told_and_left_out() -> None:
     assert told == {2: "3 workers died at it: their machine may lack memory", 3: "no"}
 
 
-def test_one_at_a_time_is_what_a_pair_of_models_takes(data: DataFile) -> None:
+def test_one_at_a_time_is_what_a_pair_of_models_takes(data: KnownFile) -> None:
     with open_engine("local", at_a_time=None) as engine:
         assert engine.at_a_time == 1
         plain: Plain[int, float | str] = Plain(float)
-        numbers = data.samples(left_out=quiet)
+        numbers = numbered_samples(data.path)[0]
         assert [each.result for each in worked(engine, plain, numbers, quiet)] == [1.0, 3.0]

@@ -17,11 +17,12 @@ from cogenesis.cli import main
 from cogenesis.context.reader import Sample
 from cogenesis.engines.engine import Done, Lost, Place
 from cogenesis.engines.known_file import KnownFile
+from cogenesis.engines.known_model import KnownModel
 from cogenesis.engines.local import LocalEngine
 from cogenesis.errors import InputError
 from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings
 from cogenesis.evaluation.leaks_received import Received, SentMode
-from cogenesis.evaluation.leaks_work import LeaksItem, LeaksWork, UsedModel
+from cogenesis.evaluation.leaks_work import LeaksItem, LeaksWork
 from cogenesis.models.adapters import find_adapter
 from cogenesis.models.fetch import sha256_of
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
@@ -119,7 +120,7 @@ def opened(data: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
         return path
 
     monkeypatch.setattr("cogenesis.cli.models.fetch_model", get_model)
-    monkeypatch.setattr("cogenesis.evaluation.leaks_work.get_model", get_model)
+    monkeypatch.setattr("cogenesis.engines.known_model.get_model", get_model)
     monkeypatch.setattr("cogenesis.evaluation.leaks_work.LlamaCpp", device)
     monkeypatch.setattr("cogenesis.evaluation.leaks_work.LeaksStage", Stage)
     monkeypatch.setattr(Stage, "said", {})
@@ -195,14 +196,12 @@ def test_what_is_measured_elsewhere_is_told_in_its_order_and_what_is_lost_is_tol
 def test_a_worker_with_another_file_measures_nothing(
     changed: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cogenesis.evaluation.leaks_work.get_model", Path)
+    monkeypatch.setattr("cogenesis.engines.known_model.get_model", Path)
     for name in ("demo-device", "demo-cloud", "lora.gguf"):
         Path(name).write_text(name)
-    device, cloud = (
-        UsedModel(name, sha256_of(Path(name))) for name in ("demo-device", "demo-cloud")
-    )
-    lora = KnownFile.of(Path("lora.gguf"))
-    work = LeaksWork(LeaksSettings(), KnownFile.of(data), device, cloud, lora)
+    device = KnownModel.of("demo-device", Path("demo-device"), "lora.gguf")
+    cloud = KnownModel.of("demo-cloud", Path("demo-cloud"))
+    work = LeaksWork(LeaksSettings(), KnownFile.of(data), device, cloud)
     Path(changed).write_text(Path(changed).read_text() + " ")
     with pytest.raises(InputError, match="started with"), work.open(Place.here()):
         pass

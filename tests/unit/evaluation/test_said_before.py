@@ -29,7 +29,7 @@ def asking(who: dict[str, Any], instruction: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def samples(tmp_path: Path) -> list[tuple[int, Sample]]:
+def samples(tmp_path: Path) -> dict[int, Sample]:
     """The name of a shop in two pieces, with another person and a sample without a task between."""
     asked = [
         asking(WREN, "A story that ends in golden: about a shop"),
@@ -40,7 +40,7 @@ def samples(tmp_path: Path) -> list[tuple[int, Sample]]:
     ]
     (tmp_path / "people.json").write_text(json.dumps(asked))
     found, bad = numbered_samples(tmp_path / "people.json", quiet=True)
-    assert [number for number, _ in found] == [1, 3, 4, 5]
+    assert list(found) == [1, 3, 4, 5]
     assert list(bad) == [2]
     return found
 
@@ -51,7 +51,7 @@ def released(protection: Protection, sample: Sample) -> str:
 
 
 def test_only_the_same_persons_earlier_releases_are_remembered(
-    samples: list[tuple[int, Sample]],
+    samples: dict[int, Sample],
 ) -> None:
     said = SaidBefore(samples)
     assert said(3) == said(1) == ()
@@ -59,7 +59,7 @@ def test_only_the_same_persons_earlier_releases_are_remembered(
 
 
 def test_a_name_in_pieces_is_refused_by_whoever_writes_the_second_piece(
-    samples: list[tuple[int, Sample]],
+    samples: dict[int, Sample],
 ) -> None:
     """As one assistant that wrote all of them would; and what was refused is not remembered."""
     pieces = dict(samples)

@@ -25,13 +25,13 @@ from cogenesis.engines.engine import Done, ItemT, Lost, Machine, Opening, Place,
 from cogenesis.engines.local import LocalEngine
 from cogenesis.engines.pace import Limits, Pace
 from cogenesis.errors import CloudError, EngineError, InputError, LedgerError
+from cogenesis.evaluation.numbered_samples import numbered_samples
 from cogenesis.models.protocol import Piece
 from cogenesis.models.scripted import ScriptedModel
 from cogenesis.privacy.egress import Traffic
 from cogenesis.privacy.released import GeneralInstruction
 from cogenesis.training.sketches import (
     SketchTask,
-    numbered_samples,
     released_of,
     sketch_tasks,
     to_ask,
