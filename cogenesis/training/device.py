@@ -220,7 +220,7 @@ def _model(base: Base, settings: TuneSettings, hardware: Hardware, *, half: bool
     model = load_model(base, half=half and not settings.full)
     torch.manual_seed(settings.seed)
     if hardware.recompute:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        _enable_recompute(model, base)
     if settings.full:
         return model
     from peft import LoraConfig, get_peft_model
@@ -242,6 +242,16 @@ def _model(base: Base, settings: TuneSettings, hardware: Hardware, *, half: bool
             f"{base.name} has no layers that a LoRA fits. Tune it with --full, or take another "
             "base model"
         ) from error
+
+
+def _enable_recompute(model: Any, base: Base) -> None:
+    """Compute activations twice instead of keeping them; the old name is of transformers 5.0."""
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    enable = enable or model.gradient_checkpointing_enable
+    try:
+        enable({"use_reentrant": False})
+    except ValueError as error:
+        raise ModelError(f"{base.name} cannot be tuned with --recompute: leave it out") from error
 
 
 def _about(base: Base, hardware: Hardware, material: Material) -> dict[str, Any]:
