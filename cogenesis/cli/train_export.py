@@ -44,6 +44,7 @@ def export(
     """Make a GGUF file of an adapter, or of the whole tuned model. A card is put beside it.
 
     An adapter is small, and used with `write --adapter FILE` and the very base it was made for.
+    Learned from private texts, the files are for your eyes only (0600); the card says more.
     A whole model (--merge, or tuned with --full) is used with `write --device FILE`.
 
     Examples:
@@ -57,25 +58,30 @@ def export(
     need_training_libraries()
     from cogenesis.cli.circumstances import command
     from cogenesis.cli.models import fetch_model
+    from cogenesis.models.fetch import sha256_of
     from cogenesis.training.base import gguf_base
+    from cogenesis.training.card import Ingredient
     from cogenesis.training.export_adapter import is_lora
+    from cogenesis.training.export_base import check_base
     from cogenesis.training.export_card import write_card
     from cogenesis.training.export_layout import read_layout
 
     folder = _tuned(tuned)
     path = fetch_model(base, quiet=as_json)
     layout = read_layout(path)
+    base_sha256 = sha256_of(path)
+    # A whole model brings its weights: its base lends metadata and tokenizer only.
+    compared = not is_lora(folder) or check_base(folder, path, base_sha256)
     if merge is None and is_lora(folder):
-        written, how = _adapter(folder, layout, out, force=force)
+        written, how = _adapter(folder, layout, out, base_sha256, force=force)
     else:
         written, how = _whole(folder, layout, out, merge or "f16", name, force=force)
     shown = base if "/" not in base else Path(base).name
     card = write_card(
         written.path,
         tuned=folder,
-        base=path,
-        base_name=shown,
-        licence=gguf_base(base, path).licence,
+        base=Ingredient("base", shown, base_sha256, gguf_base(base, path).licence),
+        compared=compared,
         command=command(sys.argv),
         how=how,
     )
@@ -97,12 +103,13 @@ def _tuned(given: Path) -> Path:
     return given
 
 
-def _adapter(folder: Path, layout: Layout, out: Path, *, force: bool) -> tuple[Written, str]:
-    from cogenesis.models.fetch import sha256_of
+def _adapter(
+    folder: Path, layout: Layout, out: Path, base_sha256: str, *, force: bool
+) -> tuple[Written, str]:
     from cogenesis.training.export_adapter import read_lora, write_adapter
 
     lora = read_lora(folder, layout)
-    written = write_adapter(lora, layout, out, base_sha256=sha256_of(layout.path), force=force)
+    written = write_adapter(lora, layout, out, base_sha256=base_sha256, force=force)
     return written, "a LoRA adapter in 16 bits"
 
 

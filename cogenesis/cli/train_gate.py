@@ -72,7 +72,7 @@ def gate(
     fitted = training.fit(kind)
     seconds = round(time.monotonic() - begun, 1)
     told = {"kind": kind, "rule": rule, "parameters": fitted.parameters, "seconds": seconds}
-    told |= {"folds": folds, "seed": seed, **report, **when_and_where()}
+    told |= {"folds": folds, "seed": seed, **report, **_made_of(data), **when_and_where()}
     trained = _trained(fitted, kind, rule, data, told)
     save_gate(out, trained)
     write_card(out, trained, told, str(told["command"]))
@@ -83,6 +83,21 @@ def gate(
         _show(told, out)
 
 
+def _made_of(data: GateData) -> dict[str, Any]:
+    """Data and models, as the heads of the files tell them.
+
+    The texts are of one pair, but with folds the device models are differently tuned: `sha256`
+    of the device is one for each file, and `adapter` likewise where the files differ in it.
+    """
+    abouts = [head["about"] for head in data.heads]
+    adapters = [each["device"].get("adapter") for each in abouts]
+    device = {**abouts[0]["device"], "sha256": [each["device"].get("sha256") for each in abouts]}
+    if len(set(adapters)) > 1:
+        device["adapter"] = adapters
+    data_files = [each["data"] for each in abouts]
+    return {"data": data_files, "device": device, "cloud": abouts[0]["cloud"]}
+
+
 def _trained(
     fitted: SmallGate | PaperGate, kind: Kind, rule: str, data: GateData, told: dict[str, Any]
 ) -> TrainedGate:
@@ -91,7 +106,7 @@ def _trained(
     abouts = [head["about"] for head in data.heads]
     about = {
         "version": __version__,
-        "data": [each["data"] for each in abouts],
+        "data": told["data"],
         "tuning": [each["tuning"] for each in abouts],
         "options": abouts[0]["options"],
         "metrics": {name: told[name] for name in ("samples", "tokens", "bytes", "systems")},
@@ -99,8 +114,7 @@ def _trained(
         "seed": told["seed"],
         "date": told["date"],
     }
-    device = {**abouts[0]["device"], "sha256": [each["device"].get("sha256") for each in abouts]}
-    return TrainedGate(fitted, rule, kind, device, abouts[0]["cloud"], about)
+    return TrainedGate(fitted, rule, kind, told["device"], told["cloud"], about)
 
 
 def _show(told: dict[str, Any], out: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cogenesis.assistant import Assistant, Result, Task
     from cogenesis.cli.screen import Screen
     from cogenesis.context.private_context import PrivateContext
+    from cogenesis.fusion.gate_file import TrainedGate
     from cogenesis.fusion.settings import FusionSettings
     from cogenesis.models.protocol import DeviceModel
     from cogenesis.protection import Protection
@@ -200,7 +201,7 @@ def write(
         seed=seed,
         max_tokens=max_tokens,
         cloud_deadline_s=cloud_deadline,
-        fusion=_fusion(mode, (weight, rule, decoding, schedule, gate)),
+        fusion=_fusion(mode, (weight, rule, decoding, schedule, gate), (device, adapter), quiet),
     )
     protection = protection_of(policy, recogniser)
     if preview:
@@ -333,8 +334,13 @@ def _stop_once(stop: threading.Event) -> Callable[[int, object], None]:
     return handler
 
 
-def _fusion(mode: Mode, given: tuple[Any, ...]) -> FusionSettings:
-    """Settings of fusion; one that is given for another mode is a mistake, not a wish."""
+def _fusion(
+    mode: Mode, given: tuple[Any, ...], model: tuple[str, str | None], quiet: bool
+) -> FusionSettings:
+    """Settings of fusion; one that is given for another mode is a mistake, not a wish.
+
+    A gate that was not fitted to the `model` (device and adapter) is used, and that is told.
+    """
     from cogenesis.fusion.settings import FusionSettings
 
     names = ("weight", "rule", "decoding", "schedule", "gate")
@@ -349,7 +355,20 @@ def _fusion(mode: Mode, given: tuple[Any, ...]) -> FusionSettings:
             raise InputError("--gate sets the weight at each token: leave out --weight")
         chosen["gate"] = trained = load_gate(chosen["gate"])
         chosen.setdefault("rule", trained.rule)
+        if not quiet:
+            _tell_of_other_adapter(trained, *model)
     return FusionSettings(**chosen)
+
+
+def _tell_of_other_adapter(gate: TrainedGate, device: str, adapter: str | None) -> None:
+    from cogenesis.cli.device_model import adapter_id
+    from cogenesis.untrusted import clean
+
+    if device.startswith(("http://", "https://")):
+        return  # whether a server uses an adapter is not known
+    warning = gate.adapter_warning(adapter_id(device, adapter).get("adapter"))
+    if warning is not None:
+        typer.echo(f"warning: {clean(warning)}", err=True)
 
 
 def _instruction(given: str) -> str:

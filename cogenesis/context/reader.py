@@ -25,6 +25,7 @@ from cogenesis.context.private_context import Private, PrivateContext, normal_na
 from cogenesis.context.schema import (
     OwnForm,
     PublishedForm,
+    PublishedSample,
     refuse,
     show_key,
     validate,
@@ -51,16 +52,31 @@ _TO_REPAIR = re.compile("[\x00\ud800-\udfff]")
 
 
 class Sample(Private):
-    """One task of a data set: the context, what is asked, and the text somebody wrote."""
+    """One task of a data set: the context, what is asked, and the text somebody wrote.
 
-    __slots__ = ("context", "id", "instruction", "reference")
+    `group` and `origin` are "" where the file does not say; see docs/data-files.md.
+    """
+
+    __slots__ = ("context", "group", "id", "instruction", "origin", "reference")
     context: PrivateContext
     instruction: str
     reference: str
     id: str
+    group: str
+    origin: str
 
-    def __init__(self, context: PrivateContext, instruction: str, reference: str, id: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        context: PrivateContext,
+        instruction: str,
+        reference: str,
+        id: str,  # noqa: A002
+        *,
+        group: str = "",
+        origin: str = "",
+    ) -> None:
         self._set(context=context, instruction=instruction, reference=reference, id=id)
+        self._set(group=group, origin=origin)
 
     def __repr__(self) -> str:
         return f"Sample({self.context!r}, {len(self.reference)} characters)"
@@ -212,7 +228,7 @@ def _parse_samples(
 
 def _sample(number: int, item: object) -> Sample | list[str]:
     """The sample, or every mistake in it."""
-    form = validate(PublishedForm, item)
+    form = validate(PublishedSample, item)
     if isinstance(form, list):
         return form
     instruction, reference = form.turn("user", "human"), form.turn("assistant", "gpt")
@@ -223,7 +239,10 @@ def _sample(number: int, item: object) -> Sample | list[str]:
         )
         return [mistake]
     identity = str(number) if form.tid is None else str(form.tid)
-    return Sample(form.context(), instruction, reference, identity)
+    group = "" if form.group is None else str(form.group)
+    return Sample(
+        form.context(), instruction, reference, identity, group=group, origin=form.origin or ""
+    )
 
 
 def _load(data: bytes, name: str, warn: Warn) -> Any:

@@ -131,6 +131,13 @@ class PublishedForm(_Loose):
         return None
 
 
+class PublishedSample(PublishedForm):
+    """The same as one of many, with our own keys (docs/data-files.md)."""
+
+    group: str | int | None = None
+    origin: str | None = None
+
+
 def split_profile(text: str) -> list[ProfileField]:
     """Split "Key: value" lines. An indented line, or one without a key, goes on the last."""
     found: list[tuple[str, str]] = []
@@ -194,6 +201,6 @@ def _path(value: object, loc: tuple[int | str, ...]) -> str:
 
 _KNOWN = {
     field.alias or name
-    for form in (OwnForm, OwnActivity, OwnWriting, PublishedForm, PublishedText, PublishedTurn)
+    for form in (OwnForm, OwnActivity, OwnWriting, PublishedSample, PublishedText, PublishedTurn)
     for name, field in form.model_fields.items()
 }

@@ -46,6 +46,9 @@ _SIDE: Final = frozenset(
 )
 """Measures that stand in a table of their own, so that the first one can be read."""
 
+_SHORT: Final = 12
+"""Letters of a hash that are shown."""
+
 _SYSTEM_KINDS: Final[tuple[Kind, ...]] = ("judge", "bits", "text")
 
 Numbered = Sequence[tuple[int, Source]]
@@ -103,14 +106,30 @@ def systems_tables(sources: Numbered) -> list[Table]:
 def _work(source: Source) -> dict[str, str]:
     """What was measured, as far as the source tells it: the data and the models."""
     told = source.told
-    models = told.get("models")
+    models = told.get("models", _gate_models(told))
     work = {f"{k} model": v for k, v in models.items()} if isinstance(models, Mapping) else {}
     if "adapter model" in work:
-        work["adapter"] = f"{str(work.pop('adapter model'))[:12]}…"
+        work["adapter"] = _short(work.pop("adapter model"))
     data = told.get("data_sha256", told.get("data"))
-    if isinstance(data, str):
-        work["data"] = f"{data[:12]}…"
+    if isinstance(data, list):
+        data = [each.get("sha256") for each in data if isinstance(each, Mapping)]
+    if data and isinstance(data, str | list):
+        work["data"] = _short(data)
     return {shown(name): shown(value) for name, value in work.items()}
+
+
+def _gate_models(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What `train gate` tells of its models, as the evaluations do; it always knows the adapter."""
+    heads = {role: told[role] for role in ("device", "cloud") if isinstance(told.get(role), dict)}
+    found = {role: head.get("name") for role, head in heads.items()}
+    return found | {"adapter": heads["device"].get("adapter")} if "device" in heads else found
+
+
+def _short(sums: object) -> str:
+    """The beginnings of one hash or several."""
+    told = sums if isinstance(sums, list) else [sums]
+    several = dict.fromkeys(str(each or "none") for each in told)
+    return ", ".join(each if len(each) <= _SHORT else f"{each[:_SHORT]}…" for each in several)
 
 
 def _systems(work: Mapping[str, str], found: Numbered, *, side: bool) -> Table:

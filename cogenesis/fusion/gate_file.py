@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -65,8 +66,9 @@ class TrainedGate:
         rule: the name of the mixing rule that it was fitted to; with another one it is no use.
         kind: which network.
         device, cloud: what is known of the models it was fitted for: `name`, `sha256`, and
-            of the device `vocabulary` (its hash) and `tokens` (their number).
-        about: anything else: data, command, metrics.
+            of the device `vocabulary` (its hash), `tokens` (their number) and `adapter`: its
+            sha256, or a list of one for each file it was fitted to where these differ.
+        about: anything else: data (`name` and `sha256` of each file), command, metrics.
         digest: SHA-256 of the file that it was read from; empty for one that was not.
     """
 
@@ -85,7 +87,8 @@ class TrainedGate:
         """Refuse a device model with another vocabulary than the gate was fitted for.
 
         A model that cannot tell its vocabulary (a server) is believed by the small gate, which
-        knows no tokens. Not covered: another model with the same vocabulary, as a tuned one has.
+        knows no tokens. Not covered: another model with the same vocabulary, as a tuned one has
+        (for adapters see `adapter_warning`).
 
         Raises:
             InputError: it is another, or the paper's gate cannot find out.
@@ -105,6 +108,45 @@ class TrainedGate:
                 "model, or fit a gate for this one (cogenesis train extract, then train gate)"
             )
 
+    def adapter_warning(self, adapter: str | None) -> str | None:
+        """What to tell somebody who uses the gate with another adapter than it was fitted with.
+
+        Args:
+            adapter: sha256 of the adapter that the device model is used with; None without one.
+
+        Returns:
+            The warning; None if all fits, or if the gate does not know what it was fitted with.
+        """
+        fitted, bases = (_sums(self.device.get(name)) for name in ("adapter", "sha256"))
+        if not any(fitted) and not any(bases):
+            return None  # a server: whether it had one is not known
+        if adapter in fitted:
+            return None
+        if adapter is not None and (len(fitted) > 1 or len(set(bases)) > 1):
+            return None  # cross-fitting: the adapter of all folds is none of theirs
+        return (
+            f"this gate was fitted to the device model {_adapter(fitted[0])}, and is used with it "
+            f"{_adapter(adapter)}: it may weigh badly. Use it as it was fitted (--adapter), or fit "
+            "a gate for this (cogenesis train extract, then train gate)"
+        )
+
+    def fitted_to(self, data_sha256: str) -> bool:
+        """Whether the gate was fitted to texts of this file: figures on these flatter it."""
+        files = self.about.get("data")
+        return isinstance(files, list) and any(
+            isinstance(each, dict) and each.get("sha256") == data_sha256 for each in files
+        )
+
+
+def _sums(told: object) -> list[str | None]:
+    """What a header says of one file or several: one entry at least, None for nothing."""
+    found = told if isinstance(told, list) else [told]
+    return [each if isinstance(each, str) else None for each in found] or [None]
+
+
+def _adapter(sha256: str | None) -> str:
+    return "without an adapter" if sha256 is None else f"with the adapter {sha256[:12]}…"
+
 
 def vocabulary_hash(tokens: Sequence[bytes]) -> str:
     """SHA-256 of a vocabulary: the same for two files with the same tokens."""
@@ -115,7 +157,9 @@ def vocabulary_hash(tokens: Sequence[bytes]) -> str:
 
 
 def save_gate(path: Path, trained: TrainedGate) -> None:
-    """Write a gate; an older file is replaced at once or not at all.
+    """Write a gate, for its owner alone; an older file is replaced at once or not at all.
+
+    The rows of a paper gate that the fit touched tell the tokens of the texts.
 
     Raises:
         InputError: the file cannot be written.
@@ -137,6 +181,8 @@ def save_gate(path: Path, trained: TrainedGate) -> None:
     told = np.frombuffer(json.dumps(header).encode(), np.uint8)
     new = path.with_name(f"{path.name}.new")
     try:
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
         with new.open("wb") as file:
             np.savez(file, **{_HEADER: told, **arrays})  # type: ignore[arg-type]
         new.replace(path)
@@ -166,13 +212,13 @@ def load_gate(path: Path) -> TrainedGate:
         with np.load(path, allow_pickle=False) as held:
             header = json.loads(bytes(held[_HEADER].astype(np.uint8)))
             kind, rule = _checked(header, path.name)
+            parts_of = {each: dict(header.get(each) or {}) for each in ("device", "cloud", "about")}
             arrays = {name: held[name] for name in held.files if name != _HEADER}
     except _DAMAGED as error:
         raise ModelFileError(
             f"{path.name} is no gate of `cogenesis train gate` ({type(error).__name__})"
         ) from None
     gate = _gate(kind, arrays, path.name)
-    parts_of = {name: dict(header.get(name) or {}) for name in ("device", "cloud", "about")}
     tokens = parts_of["device"].get("tokens")
     if isinstance(gate, PaperGate) and tokens not in (None, gate.vocabulary):
         raise ModelFileError(

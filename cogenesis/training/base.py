@@ -135,7 +135,7 @@ def load_model(base: Base, *, half: bool) -> Any:
     else:
         wanted |= {"use_safetensors": True}
     try:
-        with _quiet():
+        with quiet_transformers():
             return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **wanted)
     except MemoryError:
         raise
@@ -149,8 +149,8 @@ def load_model(base: Base, *, half: bool) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the loading bars: ours are shown. The one of GGUF files cannot be switched off."""
+def quiet_transformers() -> Iterator[None]:
+    """Without its bars of loading and saving: ours are shown. That of GGUF files has no switch."""
     from transformers.utils import logging as transformers_logging
 
     logging: Any = transformers_logging

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cogenesis.untrusted import clean
+
+UNKNOWN: Final = "as its makers state"
+
+_TERMS: Final[Mapping[str, str]] = {
+    "synthetic": "synthetic: of people who do not exist",
+    "published": f"published: {UNKNOWN}",
+    "licensed": "licensed: not to be passed on",
+    "own": "own texts: private",
+}
+"""What the mark `origin` of samples says (docs/data-files.md)."""
+
+
+def terms(origins: Iterable[str]) -> str:
+    """The licence of a file of samples, as far as their marks tell: several with their numbers."""
+    counted = Counter(_TERMS.get(each, UNKNOWN) for each in origins)
+    if len(counted) < 2:
+        return next(iter(counted), UNKNOWN)
+    return "; ".join(f"{count} {told}" for told, count in counted.most_common())
 
 
 @dataclass(frozen=True, slots=True)

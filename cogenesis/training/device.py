@@ -15,7 +15,8 @@ from cogenesis import __version__
 from cogenesis.context.prompt import Window
 from cogenesis.context.reader import Sample
 from cogenesis.errors import InputError, ModelError
-from cogenesis.training.base import Base, load_model
+from cogenesis.training.base import Base, GgufBase, load_model
+from cogenesis.training.card import Ingredient, terms
 from cogenesis.training.encoders import open_encoder
 from cogenesis.training.examples import (
     DataFile,
@@ -219,7 +220,7 @@ def _model(base: Base, settings: TuneSettings, hardware: Hardware, *, half: bool
     model = load_model(base, half=half and not settings.full)
     torch.manual_seed(settings.seed)
     if hardware.recompute:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        _enable_recompute(model, base)
     if settings.full:
         return model
     from peft import LoraConfig, get_peft_model
@@ -243,13 +244,27 @@ def _model(base: Base, settings: TuneSettings, hardware: Hardware, *, half: bool
         ) from error
 
 
+def _enable_recompute(model: Any, base: Base) -> None:
+    """Compute activations twice instead of keeping them; the old name is of transformers 5.0."""
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    enable = enable or model.gradient_checkpointing_enable
+    try:
+        enable({"use_reentrant": False})
+    except ValueError as error:
+        raise ModelError(f"{base.name} cannot be tuned with --recompute: leave it out") from error
+
+
 def _about(base: Base, hardware: Hardware, material: Material) -> dict[str, Any]:
     """What is worth knowing of a run beside what its outcome depends on."""
     from importlib.metadata import version
 
     libraries = ("torch", "transformers", "peft", "accelerate")
     return {
-        "base": {"name": base.name, "licence": base.licence},
+        "base": {
+            "name": base.name,
+            "form": "gguf" if isinstance(base, GgufBase) else "folder",
+            "licence": base.licence,
+        },
         "data": [each.name for each in material.files],
         "hardware": asdict(hardware),
         "command": _command(),
@@ -257,14 +272,24 @@ def _about(base: Base, hardware: Hardware, material: Material) -> dict[str, Any]
     }
 
 
-def _ingredients(material: Material) -> list[tuple[str, str, str, int]]:
-    """Role, name, sum and number of samples of each file."""
-    found = [("data", each.name, each.sha256, len(each.samples)) for each in material.files]
+def _ingredients(material: Material) -> list[Ingredient]:
+    """What the card says of each file."""
+    files = [("data", each) for each in material.files]
     if material.validation is not None:
-        each = material.validation
-        found.append(("validation", each.name, each.sha256, len(each.samples)))
+        files.append(("validation", material.validation))
+    found = [
+        Ingredient(
+            role,
+            each.name,
+            each.sha256,
+            terms(sample.origin for sample in each.samples),
+            f"{len(each.samples)} entries",
+        )
+        for role, each in files
+    ]
     if material.sketches_sha256 is not None:
-        found.append(("outlines", "sketches", material.sketches_sha256, len(material.sketches)))
+        size, by = f"{len(material.sketches)} entries", "as the cloud model's makers state"
+        found.append(Ingredient("outlines", "sketches", material.sketches_sha256, by, size))
     return found
 
 

@@ -26,6 +26,7 @@ from cogenesis.context.reader import Sample, read_samples
 from cogenesis.context.rendering import several_lines
 from cogenesis.errors import InputError, InstructionError
 from cogenesis.training.encoders import Encoder
+from cogenesis.training.folds import group_of
 from cogenesis.training.settings import FORMS, Form
 from cogenesis.training.sketches_file import SketchLine
 from cogenesis.untrusted import clean
@@ -116,10 +117,11 @@ def hold_out(
 ) -> tuple[list[Sample], list[Sample]]:
     """Samples to learn from, and samples to validate with, never of the same group.
 
-    The published ids name a group of people ("3_7_4" is the fifth of the group "3_7"), and
-    people of a group resemble one another. Other ids are groups of their own.
+    People of a group resemble one another. A sample names its group, or its published id does
+    ("3_7_4" is of the group "3_7"). Others are groups of their own, see `folds`.
     """
-    groups = sorted({_group(sample.id) for sample in samples})
+    own = [group_of(each.id, number, each.group) for number, each in enumerate(samples, start=1)]
+    groups = sorted(set(own))
     random.Random(f"hold out {seed}").shuffle(groups)  # noqa: S311  (a split, no secret)
     wanted = round(len(samples) * share)
     held: set[str] = set()
@@ -128,11 +130,11 @@ def hold_out(
         if count >= wanted:
             break
         held.add(group)
-        count += sum(_group(sample.id) == group for sample in samples)
-    return (
-        [sample for sample in samples if _group(sample.id) not in held],
-        [sample for sample in samples if _group(sample.id) in held],
-    )
+        count += own.count(group)
+    sides: tuple[list[Sample], list[Sample]] = ([], [])
+    for sample, group in zip(samples, own, strict=True):
+        sides[group in held].append(sample)
+    return sides
 
 
 def make_examples(
@@ -189,8 +191,3 @@ def _target(encoder: Encoder, sample: Sample, window: Window) -> tuple[int, ...]
     if len(ids) >= window.max_tokens:
         return ids[: window.max_tokens]  # cut: the model must not learn to end here
     return (*ids, encoder.end)
-
-
-def _group(identity: str) -> str:
-    parts = identity.split("_")
-    return "_".join(parts[:-1]) if len(parts) > 2 else identity

@@ -125,13 +125,13 @@ def write_adapter(
     """Write the adapter as GGUF.
 
     Raises:
-        InputError: the file exists, or cannot be written.
+        InputError: the file exists, is the base, or cannot be written.
     """
     import gguf
 
     dtype = np.dtype(np.float16 if precision == "f16" else np.float32)
     needed = sum((f.a.size + f.b.size) * dtype.itemsize for f in lora.factors.values())
-    check_target(out, force=force, needed=needed)
+    check_target(out, base.path, force=force, needed=needed)
     with replacing(out) as place:
         writer = gguf.GGUFWriter(place, base.architecture)
         writer.add_type(gguf.GGUFType.ADAPTER)

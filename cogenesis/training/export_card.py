@@ -6,30 +6,37 @@ import re
 from pathlib import Path
 from typing import Final
 
-from cogenesis.errors import InputError
 from cogenesis.models.fetch import sha256_of
 from cogenesis.training.card import Ingredient, ModelCard
+from cogenesis.training.export_files import replacing
 
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _OURS: Final = "tags:\n- cogenesis"
 
 _LIMITS: Final = (
     "Learned from private texts, it is as private as they are: keep it on the device.",
+    (
+        "Only you may read the file. To share it on purpose, make sure that every text behind it "
+        "may be known to everybody, then: `chmod a+r FILE`."
+    ),
     "Fewer bits make a model smaller and worse: measure it with `cogenesis evaluate bits`.",
+)
+_UNCHECKED: Final = (
+    "Nothing tells the GGUF file that it was tuned on. That it was the base above is the word of "
+    "whoever exported it."
 )
 
 
 def write_card(
-    out: Path, *, tuned: Path, base: Path, base_name: str, licence: str, command: str, how: str
+    out: Path, *, tuned: Path, base: Ingredient, compared: bool, command: str, how: str
 ) -> Path:
     """Write `OUT.md` beside an exported file; an older one is replaced.
 
     Args:
         out: the exported file.
         tuned: the folder it was made of; what its own card says is told, too.
-        base: the GGUF file of the base, and what it is called.
-        base_name: as the user named the base.
-        licence: of the base.
+        base: the GGUF file that it is for.
+        compared: whether that is known to be what it was tuned on, see `export_base`.
         command: that makes it again.
         how: the type of the file, and whose arithmetic it is.
 
@@ -37,7 +44,7 @@ def write_card(
         InputError: it cannot be written.
     """
     weights = sorted(tuned.glob("*.safetensors"))
-    made_of = [Ingredient("base", base_name, sha256_of(base), licence)]
+    made_of = [base]
     made_of += [
         Ingredient("tuned", file.name, sha256_of(file), "as its data and base") for file in weights
     ]
@@ -48,13 +55,11 @@ def write_card(
         command=command,
         settings={"type": how},
         figures={"bytes": out.stat().st_size, "sha256": sha256_of(out)},
-        limits=_LIMITS,
+        limits=_LIMITS if compared else (*_LIMITS, _UNCHECKED),
     )
     place = out.with_name(f"{out.name}.md")
-    try:
-        place.write_text(card.markdown() + _own_card(tuned), "utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {place}: {error.strerror}") from error
+    with replacing(place) as new:
+        new.write_text(card.markdown() + _own_card(tuned), "utf-8")
     return place
 
 

@@ -1,4 +1,8 @@
-"""Where an exported file goes: whole or not at all, and never over another by accident."""
+"""Where an exported file goes: whole or not at all, and never over another by accident.
+
+What is exported was learned from private texts, so only its owner may read it (0600), as the
+run folder. Who wants to share it changes that on purpose; its card says how.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,20 @@ from pathlib import Path
 from cogenesis.errors import InputError
 
 
-def check_target(path: Path, *, force: bool, needed: int = 0) -> None:
+def check_target(path: Path, base: Path, *, force: bool, needed: int = 0) -> None:
     """Refuse before the work what would fail after it.
 
     Args:
         path: of the file to write.
+        base: the GGUF file that is read meanwhile, and again whenever a text is written.
         force: an existing file may be replaced.
         needed: bytes that it will have.
 
     Raises:
-        InputError: it exists, its folder does not, or the disk is too full.
+        InputError: it exists, or is the base; its folder does not; or the disk is too full.
     """
+    if path.exists() and path.samefile(base):  # also through a link
+        raise InputError(f"{path} is the base itself. Give another --out")
     if path.exists() and not force:
         raise InputError(f"{path} exists. Give --force to replace it, or another --out")
     if path.is_dir():
@@ -40,7 +47,7 @@ def check_target(path: Path, *, force: bool, needed: int = 0) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file beside `path` that takes its name once the block has ended well.
+    """A new file beside `path`, its owner's alone, that takes its name if the block ends well.
 
     Raises:
         InputError: the disk is full, or nothing may be written there.
@@ -51,7 +58,6 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         made = Path(name)
         yield made
-        made.chmod(0o644)  # weights are to be shared; mkstemp is for secrets
         made.replace(path)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -153,7 +153,7 @@ def write_merged(
         force: replace an existing file.
 
     Raises:
-        InputError: the file exists or cannot be written; or as `weights`.
+        InputError: the file exists, is the base, or cannot be written; or as `weights`.
     """
     import gguf
 
@@ -163,7 +163,7 @@ def write_merged(
         for tensor, shape in layout.shapes.items()
     }
     total = sum(_bytes(layout.shapes[tensor], kinds[tensor]) for tensor in kinds)
-    check_target(out, force=force, needed=total)
+    check_target(out, layout.path, force=force, needed=total)
     quantise = quantiser or find_quantiser()
     done = 0
     with replacing(out) as place:

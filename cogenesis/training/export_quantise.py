@@ -16,7 +16,7 @@ import ctypes
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,6 @@ from cogenesis.errors import InputError
 from cogenesis.training.export_layout import Matrix
 
 FileType = Literal["f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k_m"]
-FILE_TYPES: Final[tuple[FileType, ...]] = get_args(FileType)
 
 _NUMBER: Final[dict[FileType, int]] = {
     "f32": 0,

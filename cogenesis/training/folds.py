@@ -2,7 +2,7 @@
 
 Samples of the published data set are called `BATCH_PORTRAIT_USER`. People of one portrait were
 made from one description and resemble each other, so a portrait is never split. Of samples
-with other names each is a group of its own.
+with other names each is a group of its own, unless the sample names its group (`group`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ from typing import Final
 _PORTRAIT: Final = re.compile(r"(\d+_\d+)_\d+")
 
 
-def group_of(sample_id: str, number: int) -> str:
-    """The group of a sample; `number` is its place in the file, from 1, and names the nameless."""
+def group_of(sample_id: str, number: int, named: str = "") -> str:
+    """The group of a sample.
+
+    Args:
+        sample_id: what the file calls it.
+        number: its place in the file, from 1: names the nameless.
+        named: the group that the sample names, "" if it does not.
+    """
+    if named:
+        return named
     found = _PORTRAIT.fullmatch(sample_id)
     return found[1] if found else sample_id or f"#{number}"
 

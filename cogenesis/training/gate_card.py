@@ -7,9 +7,7 @@ from typing import Any, Final
 
 from cogenesis.errors import InputError
 from cogenesis.fusion.gate_file import TrainedGate
-from cogenesis.training.card import Ingredient, ModelCard
-
-_UNKNOWN: Final = "as its makers state"
+from cogenesis.training.card import UNKNOWN, Ingredient, ModelCard, terms
 
 _LIMITS: Final = (
     (
@@ -20,8 +18,17 @@ _LIMITS: Final = (
         "The figures are of people whom the scored gate was not fitted to (cross-fitting). The "
         "gate in the file was fitted to all of them: measure it on other people's texts."
     ),
-    "Fitted to private texts, its few numbers say next to nothing about them; that was not proven.",
 )
+_LEARNED: Final = {
+    "small": (
+        "Fitted to private texts, its few numbers say next to nothing about them; that was not "
+        "proven."
+    ),
+    "paper": (
+        "It is as private as the texts it was fitted to: the rows that were learned are the "
+        "tokens that stood in them or were likely there. Keep it on the device."
+    ),
+}
 
 
 def write_card(out: Path, trained: TrainedGate, told: dict[str, Any], command: str) -> Path:
@@ -55,7 +62,7 @@ def write_card(out: Path, trained: TrainedGate, told: dict[str, Any], command: s
                 for each in told["systems"]
             },
         },
-        limits=_LIMITS,
+        limits=(*_LIMITS, _LEARNED[trained.kind]),
     )
     place = out.with_name(f"{out.name}.md")
     try:
@@ -70,11 +77,13 @@ def _ingredients(trained: TrainedGate) -> list[Ingredient]:
     for role, model in (("device model", trained.device), ("cloud model", trained.cloud)):
         sums = model.get("sha256")
         known = ", ".join(dict.fromkeys(map(str, sums))) if isinstance(sums, list) else sums
-        found.append(Ingredient(role, str(model.get("name")), str(known or "unknown"), _UNKNOWN))
-    if trained.device.get("adapter"):
-        found.append(Ingredient("its adapter", "adapter", trained.device["adapter"], _UNKNOWN))
+        found.append(Ingredient(role, str(model.get("name")), str(known or "unknown"), UNKNOWN))
+    if adapters := trained.device.get("adapter"):
+        several = adapters if isinstance(adapters, list) else [adapters]
+        known = ", ".join(dict.fromkeys(str(each or "none") for each in several))
+        found.append(Ingredient("its adapter", "adapter", known, UNKNOWN))
     found += [
-        Ingredient("data", each["name"], each["sha256"], _UNKNOWN)
+        Ingredient("data", each["name"], each["sha256"], terms(each.get("origins", ())))
         for each in trained.about.get("data", [])
     ]
     return found

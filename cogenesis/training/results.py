@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from cogenesis.training.base import Base, GgufBase
+from cogenesis.training.base import Base, GgufBase, quiet_transformers
 from cogenesis.training.card import Ingredient, ModelCard
 from cogenesis.training.examples import Example
 from cogenesis.training.loss_plot import plot_losses
@@ -42,7 +42,7 @@ def save_result(
     *,
     base: Base,
     settings: TuneSettings,
-    files: Sequence[tuple[str, str, str, int]],
+    files: Sequence[Ingredient],
     learned: Sequence[Example],
     held: Sequence[Example],
     command: str,
@@ -55,15 +55,10 @@ def save_result(
     _save_weights(new, model, outcome, base, settings)
     metrics = folder.metrics()
     figures = _figures(outcome, learned, held, metrics, processes)
-    sums = [Ingredient("base", base.title, base.sha256(), base.licence)]
-    sums += [
-        Ingredient(role, file, sha256, "as its makers state", f"{count} entries")
-        for role, file, sha256, count in files
-    ]
     card = ModelCard(
         title=f"{Path(base.title).name}, tuned to write in a person's voice",
         summary=_summary(settings),
-        ingredients=sums,
+        ingredients=[Ingredient("base", base.title, base.sha256(), base.licence), *files],
         command=command,
         settings=asdict(settings) | {"learning_rate": settings.rate},
         figures=figures,
@@ -85,7 +80,8 @@ def _save_weights(
         # Any other value asks the hub whether the base's vocabulary is its own.
         model.save_pretrained(place, state_dict=outcome.weights, save_embedding_layers=False)
         return
-    model.save_pretrained(place, state_dict=outcome.weights)
+    with quiet_transformers():
+        model.save_pretrained(place, state_dict=outcome.weights)
     if isinstance(base, GgufBase):
         return  # its tokenizer stays in the GGUF file, see `encoders`
     from transformers import AutoTokenizer

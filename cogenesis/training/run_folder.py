@@ -19,11 +19,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from cogenesis.errors import InputError
 
-_CONFIG = "run.json"
+CONFIG: Final = "run.json"
+"""Settings, data and base with their sums, versions, the command."""
+
 _METRICS = "metrics.jsonl"
 
 
@@ -51,14 +53,14 @@ class RunFolder:
         self.resumed = False
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if (path / _CONFIG).exists():
+            if (path / CONFIG).exists():
                 self._check(config, resume)
                 self.resumed = True
                 return
             if any(path.iterdir()):
                 raise InputError(f"{path} holds other files: name a folder that is new or empty")
             path.chmod(0o700)
-            self.write(_CONFIG, json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n")
+            self.write(CONFIG, json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n")
         except OSError as error:
             raise InputError(f"{path} cannot be used for a run: {error.strerror}") from None
 
@@ -69,9 +71,14 @@ class RunFolder:
                 "--resume, or name another --out"
             )
         try:
-            earlier = json.loads((self.path / _CONFIG).read_bytes())["asked"]
+            earlier = json.loads((self.path / CONFIG).read_bytes())["asked"]
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{self.path / _CONFIG} is damaged: name another --out") from None
+            earlier = None
+        if not isinstance(earlier, dict) or not earlier:
+            raise InputError(
+                f"{self.path / CONFIG} is damaged: it no longer says what was asked for, so the "
+                "run cannot be gone on with. Name another --out"
+            )
         asked = json.loads(json.dumps(config["asked"]))
         differing = sorted(name for name in asked | earlier if asked.get(name) != earlier.get(name))
         if differing:

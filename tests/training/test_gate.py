@@ -226,6 +226,19 @@ def test_files_of_other_models_do_not_fit_together(tmp_path: Path, file: Path) -
         FitSettings(rule="max")
 
 
+def test_a_gate_of_several_adapters_names_them_all(tmp_path: Path) -> None:
+    from cogenesis.cli.train_gate import _made_of
+
+    files = [tmp_path / f"{at}.parquet" for at in range(2)]
+    for at, path in enumerate(files):
+        tuned = {**ABOUT["device"], "adapter": f"fold {at}"}
+        write(path, WORDS[4 * at : 4 * at + 4], about={**ABOUT, "device": tuned})
+    made_of = _made_of(read_gate_data(files))
+    assert made_of["device"]["adapter"] == ["fold 0", "fold 1"]
+    assert made_of["device"]["sha256"] == ["d", "d"]
+    assert _made_of(read_gate_data(files[:1]))["device"]["adapter"] == "fold 0"
+
+
 @pytest.mark.parametrize("kind", ["small", "paper"])
 def test_the_command(
     kind: Literal["small", "paper"], file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -242,7 +255,10 @@ def test_the_command(
     assert isinstance(found.gate, SmallGate if kind == "small" else PaperGate)
     assert found.gate.parameters == told["parameters"]
     assert found.about["metrics"]["systems"] == told["systems"]
-    assert found.about["data"] == [ABOUT["data"]]
-    assert found.device["vocabulary"] == "v"
+    assert found.about["data"] == told["data"] == [ABOUT["data"]]
+    assert found.device == told["device"] == {**ABOUT["device"], "sha256": ["d"]}
+    assert found.cloud == told["cloud"] == ABOUT["cloud"]
+    private = "as private as the texts" in (tmp_path / "gate.npz.md").read_text("utf-8")
+    assert private is (kind == "paper")
     with pytest.raises(InputError, match="npz"):
         gate([file], tmp_path / "gate.bin")

@@ -17,8 +17,11 @@ TEMPLATE = (
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def make_base(folder: Path, *, seed: int = 0) -> Path:
-    """A Llama with a tokenizer of single bytes, as a folder of `transformers`."""
+def make_base(folder: Path, *, seed: int = 0, width: int = 32, spread: float = 0.02) -> Path:
+    """A Llama with a tokenizer of single bytes, as a folder of `transformers`.
+
+    `spread` is the standard deviation of its weights: the larger, the surer of itself it is.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -34,9 +37,10 @@ def make_base(folder: Path, *, seed: int = 0) -> Path:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,
-        tie_word_embeddings=True, bos_token_id=None, eos_token_id=0,
+        vocab_size=len(vocabulary), hidden_size=width, intermediate_size=2 * width,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=2048, tie_word_embeddings=True, initializer_range=spread,
+        bos_token_id=None, eos_token_id=0,
     )  # fmt: skip
     model: Any = LlamaForCausalLM(config)
     model.save_pretrained(folder)

@@ -193,6 +193,16 @@ def test_the_instruction_from_standard_input(run: Run) -> None:
     assert run("write", "-", "--preview", stdin=b"\xff\xfe\x00").code == 2
 
 
+def test_a_gate_with_another_adapter_is_told(run: Run) -> None:
+    """The address is refused before anything is loaded; the warning comes before."""
+    line = ("write", "A note: x", "--mode", "fusion", "--gate", "demo", "--cloud-url", "http://x.y")
+    assert "warning" not in run(*line).err
+    for more in ((), ("--json",)):
+        assert "warning: this gate was fitted" in run(*line, "--adapter", "none", *more).err
+    assert "warning" not in run(*line, "--adapter", "none", "--quiet").err
+    assert "warning" not in run(*line, "--device", "http://127.0.0.1:9").err
+
+
 @pytest.mark.parametrize("instruction", ["", "  ", "word " * 20_000])
 def test_impossible_instructions(instruction: str, run: Run) -> None:
     done = run("write", instruction, "--preview")

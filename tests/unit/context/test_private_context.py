@@ -39,7 +39,7 @@ def private_values(canary: str) -> list[object]:
         *context.activities,
         *context.writings,
         *context.texts(),
-        Sample(context, canary, canary, canary),
+        Sample(context, canary, canary, canary, group=canary, origin=canary),
     ]
 
 

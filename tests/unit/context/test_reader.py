@@ -247,6 +247,20 @@ def test_samples_are_read_with_their_task(tmp_path: Path) -> None:
     assert "Dear" not in repr(first)
 
 
+def test_samples_name_their_group_and_origin(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    marked = {**PUBLISHED, "group": "choir", "origin": "own"}
+    path.write_text(json.dumps([PUBLISHED, marked, {**PUBLISHED, "group": 7, "origin": None}]))
+    found = [(each.group, each.origin) for each in read_samples(path)]
+    assert found == [("", ""), ("choir", "own"), ("7", "")]
+    assert "choir" not in repr(read_samples(path)[1])
+    path.write_text(json.dumps([{**PUBLISHED, "group": ["choir"]}]))
+    with pytest.raises(ContextError, match="sample 1: group"):
+        read_samples(path)
+    # A context is one person: nothing of a data set's keys.
+    assert parse({**PUBLISHED, "group": ["choir"]}) == parse(PUBLISHED)
+
+
 def test_a_single_sample_is_a_data_set_of_one(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     path.write_text(json.dumps(PUBLISHED))

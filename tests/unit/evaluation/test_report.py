@@ -220,6 +220,33 @@ def test_measures_of_the_same_work_share_a_table_and_others_do_not(folder: Path)
     )
 
 
+def test_figures_of_a_gates_training_stand_with_the_same_data_and_models(folder: Path) -> None:
+    models = {"device": "demo-device", "cloud": "demo-cloud", "adapter": "d" * 64}
+    bits = BITS | {"data_sha256": "a" * 64, "models": models}
+    device = {"name": "demo-device", "sha256": ["e" * 64], "adapter": "d" * 64}
+    gate = {name: BITS[name] for name in ("samples", "systems")} | {
+        "data": [{"name": "a.json", "sha256": "a" * 64}] * 2,
+        "device": device,
+        "cloud": {"name": "demo-cloud"},
+    }
+    bare = {name: value for name, value in device.items() if name != "adapter"}
+    others = {
+        "data": gate | {"data": [*gate["data"], {"name": "b.json", "sha256": "b" * 64}]},
+        "cloud": gate | {"cloud": {"name": "another"}},
+        "bare": gate | {"device": bare},
+        "folds": gate | {"device": device | {"adapter": ["d" * 64, "f" * 64]}},
+    }
+    (one,) = systems_tables(list(enumerate(sources(folder, a=bits, b=gate))))
+    assert "aaaaaaaaaaaa…" in one.caption and "bbbb" not in one.caption
+    for name, other in others.items():
+        found = systems_tables(list(enumerate(sources(folder, a=bits, b=other))))
+        assert len(found) == 2, name
+    assert (
+        "adapter none"
+        in systems_tables(list(enumerate(sources(folder, b=others["bare"]))))[0].caption
+    )
+
+
 def test_leakage_is_that_of_the_best_attacker_on_what_was_sent(folder: Path) -> None:
     plane = against_leakage(sources(folder, bits=BITS, leaks=LEAKS))
     assert isinstance(plane, Plane) and not plane.up_is_better

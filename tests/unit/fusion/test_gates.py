@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.errors import CogenesisError, InputError, ModelFileError
-from cogenesis.fusion.gate_file import TrainedGate, load_gate, save_gate, vocabulary_hash
+from cogenesis.fusion.gate_file import (
+    SHIPPED,
+    TrainedGate,
+    load_gate,
+    save_gate,
+    vocabulary_hash,
+)
 from cogenesis.fusion.gate_input import (
     DIGIT,
     FEATURES,
@@ -35,7 +42,9 @@ from cogenesis.fusion.gates import PaperGate, SmallGate
 from cogenesis.fusion.pool import Listed, Pool, pooled
 from cogenesis.fusion.settings import FusionSettings
 from cogenesis.fusion.target import Target
+from cogenesis.models.adapters import find_adapter
 from cogenesis.models.distribution import Distribution
+from cogenesis.models.fetch import sha256_of
 from cogenesis.models.protocol import Sampling
 
 VOCABULARY = tuple(f" w{at}".encode() for at in range(300))
@@ -208,6 +217,65 @@ def test_a_gate_is_for_its_rule_and_its_device_only() -> None:
         replace(one, gate=paper(), kind="paper").check_device("a server", None)
 
 
+SUMS = ("a" * 64, "b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("device", "adapter", "told"),
+    [
+        ({"sha256": ["c"], "adapter": SUMS[0]}, SUMS[0], None),
+        ({"sha256": ["c"], "adapter": SUMS[0]}, SUMS[1], "with the adapter aaaaaaaaaaaa…, and is"),
+        ({"sha256": ["c"], "adapter": SUMS[0]}, None, "used with it without an adapter"),
+        ({"sha256": "c"}, SUMS[0], "fitted to the device model without an adapter"),
+        ({"sha256": ["c"]}, None, None),
+        ({}, SUMS[0], None),
+        ({"sha256": [None], "vocabulary": None}, SUMS[0], None),
+        # Fitted to one adapter a fold: the adapter of all folds is another.
+        ({"sha256": ["c", "c"], "adapter": list(SUMS)}, SUMS[1], None),
+        ({"sha256": ["c", "c"], "adapter": list(SUMS)}, "d" * 64, None),
+        ({"sha256": ["c", "c"], "adapter": list(SUMS)}, None, "without an adapter"),
+        ({"sha256": ["c", "d"]}, SUMS[0], None),
+        ({"sha256": {"not": "ours"}, "adapter": [[]]}, SUMS[0], None),
+        ({"sha256": [], "adapter": []}, SUMS[0], None),
+    ],
+)
+def test_a_gate_tells_that_it_was_fitted_with_another_adapter(
+    device: dict[str, Any], adapter: str | None, told: str | None
+) -> None:
+    found = TrainedGate(small(), "mixture", "small", device).adapter_warning(adapter)
+    assert (found is None) is (told is None)
+    assert (told or "") in (found or "")
+
+
+def test_a_gate_knows_the_texts_that_it_was_fitted_to() -> None:
+    gate = TrainedGate(
+        small(), "mixture", "small", about={"data": [{"name": "d", "sha256": SUMS[0]}]}
+    )
+    assert gate.fitted_to(SUMS[0]) and not gate.fitted_to(SUMS[1])
+    others: tuple[dict[str, Any], ...] = ({}, {"data": SUMS[0]}, {"data": [SUMS[0], None, {}]})
+    for other in others:
+        assert not TrainedGate(small(), "mixture", "small", about=other).fitted_to(SUMS[0])
+
+
+def test_the_shipped_gate_is_for_the_shipped_adapter() -> None:
+    shipped = find_adapter("demo-device", None)
+    assert shipped is not None
+    gate = load_gate(Path(SHIPPED))
+    assert gate.adapter_warning(sha256_of(shipped)) is None
+    assert gate.adapter_warning(None) is not None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+def test_a_gate_is_its_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "gate.npz"
+    file.write_bytes(b"an older one")
+    file.chmod(0o644)
+    (tmp_path / "gate.npz.new").write_bytes(b"left by a sudden end")
+    save_gate(file, TrainedGate(small(), "mixture", "small", DEVICE))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert load_gate(file).kind == "small"
+
+
 def spoiled(**change: Any) -> dict[str, Any]:
     return change
 
@@ -218,6 +286,7 @@ def spoiled(**change: Any) -> dict[str, Any]:
         (spoiled(format="other"), {}, "no gate of"),
         (spoiled(version=9), {}, "gate of version 9"),
         (spoiled(kind="huge"), {}, "unknown kind"),
+        (spoiled(device="a name"), {}, "no gate of"),
         (spoiled(rule="max-of-all"), {}, "mixing rule that is not known"),
         (spoiled(input={"features": ["entropy"], "candidates": 64}), {}, "other features"),
         ({}, {"u": np.full(len(FEATURES), np.nan)}, "not finite"),
