@@ -75,7 +75,8 @@ def bits(
         list[Path] | None,
         typer.Option(
             help="A gate of `train gate`: the system fusion:gate (repeatable; the others are "
-            "fusion:gate@FILE)."
+            "fusion:gate@FILE). Default for the demo's models: the one that is shipped for them; "
+            "none: without."
         ),
     ] = None,
     pair: Annotated[
@@ -149,10 +150,10 @@ def bits(
     )
     working = chosen_engine(engine, at_a_time=None, ray_address=ray_address, workers=workers)
     models = {"device": device, "cloud": cloud if pair == "demo" else device}
-    gates = _gates(gate or ())
+    gates = _gates(_chosen_gates(gate, models, adapter))
     run = _Run(data, settings, models, gates, adapter=adapter, quiet=as_json)
     told = bits_report(run.measure(working, limit, save, resume=resume), _FIXED_SEED)
-    told |= {"skipped": run.skipped, "notes": _notes(told, settings)}
+    told |= {"skipped": run.skipped, "notes": _notes(told, settings) + run.gate_notes()}
     told |= {"data_sha256": run.data.sha256}
     told |= {"settings": {"pair": pair, **asdict(settings)}, "models": run.models}
     told |= when_and_where()
@@ -160,6 +161,17 @@ def bits(
         typer.echo(json.dumps(told, indent=2))
     else:
         _show(told)
+
+
+def _chosen_gates(
+    given: Sequence[Path] | None, models: dict[str, str], adapter: str | None
+) -> Sequence[Path]:
+    from cogenesis.fusion.gate_file import NO_GATE, shipped_gate
+
+    if given is None:
+        own = shipped_gate(models["device"], models["cloud"], adapter)
+        return () if own is None else (own,)
+    return [each for each in given if str(each) != NO_GATE]
 
 
 def _gates(files: Sequence[Path]) -> dict[GateFile, TrainedGate]:
@@ -221,6 +233,16 @@ class _Run:
     def skipped(self) -> list[dict[str, Any]]:
         """Samples that were left out, by their numbers."""
         return [{"sample": each, "reason": why} for each, why in sorted(self._skipped.items())]
+
+    def gate_notes(self) -> list[str]:
+        """What to know before the gates' figures are read."""
+        from cogenesis.evaluation.gate_notes import gate_notes
+
+        notes = (
+            gate_notes(file.system, gate, self.data.sha256, self.models.get("adapter"))
+            for file, gate in self._gates.items()
+        )
+        return [note for each in notes for note in each]
 
     def measure(
         self,

@@ -175,6 +175,7 @@ def judge(
     chosen = options.baseline(baseline)
     answers = asked.answers(found, data, chosen, save, with_reference=with_reference)
     told = _report(asked, found, answers, chosen, judge_billions)
+    told["notes"] += options.gate_notes(found.digest)
     told |= {"settings": options.about() | asked.about(), **when_and_where()}
     _show(told, as_json=as_json)
 

@@ -149,6 +149,7 @@ def text(
     )
     found = find_texts(options)
     told = _report(found, options.baseline(baseline))
+    told["notes"] += options.gate_notes(found.digest)
     told |= {"settings": options.about(), **when_and_where()}
     if as_json:
         typer.echo(json.dumps(told, indent=2))

@@ -111,7 +111,10 @@ CloudKeyOption = Annotated[
 GateOption = Annotated[
     Path | None,
     typer.Option(
-        "--gate", help="A gate of “train gate”, for fusion:gate.", rich_help_panel=WRITING
+        "--gate",
+        help="A gate of “train gate”, for fusion:gate. Default for the demo's models: the one "
+        "that is shipped for them.",
+        rich_help_panel=WRITING,
     ),
 ]
 MaxTokensOption = Annotated[
@@ -159,6 +162,27 @@ class TextOptions:
         """What the other systems are compared with: the device, unless it is not there."""
         return chosen or ("device" if "device" in self.systems else self.systems[0])
 
+    @property
+    def trained_gate(self) -> Path | None:
+        """The gate of fusion:gate: the one that was given, or is shipped for these models."""
+        from cogenesis.fusion.gate_file import shipped_gate
+
+        if self.gate is not None or self.cloud_url is not None:
+            return self.gate
+        return shipped_gate(self.device, self.cloud, self.adapter)
+
+    def gate_notes(self, data_sha256: str) -> list[str]:
+        """What to know before figures of fusion:gate are read, where it is among the systems."""
+        from cogenesis.cli.device_model import adapter_id
+        from cogenesis.evaluation.gate_notes import gate_notes
+        from cogenesis.fusion.gate_file import load_gate
+
+        path, system = self.trained_gate, "fusion:gate"
+        if path is None or system not in self.systems:
+            return []
+        adapter = adapter_id(self.device, self.adapter).get("adapter")
+        return gate_notes(system, load_gate(path), data_sha256, adapter)
+
     def about(self) -> dict[str, Any]:
         """The settings, as the report tells them; no address and no path."""
         return {
@@ -166,7 +190,7 @@ class TextOptions:
             "adapter": self.adapter and Path(self.adapter).name,
             "zero_shot_device": self.zero_shot,
             "cloud": self.cloud if self.cloud_url is None else self.cloud_model,
-            "gate": None if self.gate is None else self.gate.name,
+            "gate": None if self.trained_gate is None else self.trained_gate.name,
             "max_tokens": self.max_tokens,
             "window": self.window,
             "seed": self.seed,

@@ -273,10 +273,10 @@ def chosen_systems(options: TextOptions, theirs: frozenset[str] = frozenset()) -
         InputError: there is no such system, or it needs an option that is missing.
     """
     gate = None
-    if options.gate is not None:
+    if options.trained_gate is not None:
         from cogenesis.fusion.gate_file import load_gate
 
-        gate = load_gate(options.gate)
+        gate = load_gate(options.trained_gate)
     systems = text_systems((name for name in options.systems if name not in theirs), gate)
     tuned = options.zero_shot is not None or find_adapter(options.device, options.adapter)
     if any(each.zero_shot for each in systems) and not tuned:
@@ -319,7 +319,8 @@ def _placed(options: TextOptions) -> TextOptions:
     return replace(
         options,
         data=options.data.absolute(),
-        gate=None if options.gate is None else options.gate.absolute(),
+        # The shipped one has a name and no path.
+        gate=None if options.gate is None else Path(placed(str(options.gate))),
         device=placed(options.device),
         adapter=None if options.adapter is None else placed(options.adapter),
         zero_shot=None if options.zero_shot is None else placed(options.zero_shot),

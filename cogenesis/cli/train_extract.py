@@ -172,9 +172,10 @@ class _Run:
         model, about_device = self._device(*device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}
-        about = about_extract(data, self._settings, models, self._tuning)
+        origins = [each.origin for each in samples.values() if each.origin]
+        about = about_extract(data, self._settings, models, self._tuning, origins)
         with ExtractWriter(self._out, about, k=SEEN, resume=resume) as writer:
-            texts = [self._tuning.text(number, each.id) for number, each in samples.items()]
+            texts = [self._tuning.text(number, each) for number, each in samples.items()]
             left = [
                 text
                 for text in texts

@@ -32,6 +32,11 @@ SHIPPED: Final = "demo"
 
 _SHIPPED_FILE: Final = Path(__file__).resolve().parent.parent / "shipped" / "demo-gate.npz"
 
+_SHIPPED_FOR: Final = ("demo-device", "demo-cloud")
+
+NO_GATE: Final = "none"
+"""What `--gate` takes to leave that one out."""
+
 FORMAT: Final = "cogenesis-gate"
 VERSION: Final = 1
 
@@ -146,6 +151,17 @@ def _sums(told: object) -> list[str | None]:
 
 def _adapter(sha256: str | None) -> str:
     return "without an adapter" if sha256 is None else f"with the adapter {sha256[:12]}…"
+
+
+def shipped_gate(device: str, cloud: str, adapter: str | None) -> Path | None:
+    """The gate that comes with the program, as `load_gate` takes it, for the models it fits.
+
+    Args:
+        device, cloud: their names, as `get_model` takes them.
+        adapter: as `--adapter` takes it; the gate was fitted to the one that is shipped.
+    """
+    fits = (device, cloud) == _SHIPPED_FOR and adapter is None
+    return Path(SHIPPED) if fits else None
 
 
 def vocabulary_hash(tokens: Sequence[bytes]) -> str:

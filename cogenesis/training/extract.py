@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogenesis import __version__
+from cogenesis.context.reader import Sample
 from cogenesis.engines.engine import Engine, Opening, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.errors import InputError
@@ -45,9 +46,9 @@ class Tuning:
         if self.held_out is not None and not 0 <= self.held_out < self.folds:
             raise InputError("--held-out is a fold: a number from 0 to --folds minus 1")
 
-    def text(self, number: int, name: str) -> Text:
-        """Whose text a sample with this number and id is, and whether the model knows it."""
-        group = group_of(name, number)
+    def text(self, number: int, sample: Sample) -> Text:
+        """Whose text the sample with this number is, and whether the model knows it."""
+        name, group = sample.id, group_of(sample.id, number, sample.group)
         fold = fold_of(group, self.folds) if self.folds else None
         seen = self.seen if self.held_out is None else fold != self.held_out
         return Text(number, name, group, fold, seen)
@@ -139,11 +140,13 @@ def about_extract(
     settings: BitsSettings,
     models: dict[str, dict[str, Any]],
     tuning: Tuning,
+    origins: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """All that the columns depend on."""
+    """All that the columns depend on; and what the samples say of their origin, if they do."""
+    marks = {"origins": sorted(set(origins))} if origins else {}
     return {
         "version": __version__,
-        "data": {"name": data.path.name, "sha256": data.sha256},
+        "data": {"name": data.path.name, "sha256": data.sha256, **marks},
         **models,
         "options": {
             "device_k": settings.device_k,
