@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,7 +100,7 @@ def build(
     """
     from cogenesis.data.building.finish import finish
     from cogenesis.data.building.folder import begin, parse_shares
-    from cogenesis.data.building.pipeline import Build, Settings
+    from cogenesis.data.building.pipeline import Build, Made, Settings
     from cogenesis.data.building.plan import Wanted, person_of
     from cogenesis.data.building.templates import load_templates
     from cogenesis.engines.cloud import CloudAddress
@@ -113,27 +112,24 @@ def build(
         cloud_url, cloud_model, cloud_kind, key_env=cloud_key_env, ledger=ledger
     )
     person_of(wanted, 0)  # is Faker here? Better now than after the portraits were paid for
-    begin(out, wanted, cloud_model, prompts)
+    begin(out, wanted, cloud_model, prompts, shares)
     settings = Settings(wanted, address, prompts, out.absolute(), deadline)
     prices = Prices(price_in, price_out)
-    with ExitStack() as stack:
-        working = stack.enter_context(
-            chosen_engine(
-                engine,
-                at_a_time=at_a_time,
-                ray_address=ray_address,
-                workers=workers,
-                requests_per_minute=requests_per_minute,
-                tokens_per_minute=tokens_per_minute,
-            )
-        )
-        _tell_estimate(settings, at_a_time, prices, requests_per_minute, tokens_per_minute)
-        if not yes and not _agreed():
-            raise typer.Exit(0)
-        build_ = Build(settings, working)
-        _run(build_, at_a_time, prices)
-    report = finish(settings, build_.made, shares)
-    taken = _taken(build_.made.measured, prices) | {"replies_kept_before": build_.made.kept}
+    with Made.opened(settings.folder) as made:
+        with chosen_engine(
+            engine,
+            at_a_time=at_a_time,
+            ray_address=ray_address,
+            workers=workers,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        ) as working:
+            _tell_estimate(settings, at_a_time, prices, requests_per_minute, tokens_per_minute)
+            if not yes and not _agreed():
+                raise typer.Exit(0)
+            _run(Build(settings, working, made), at_a_time, prices)
+        report = finish(settings, made, shares)
+    taken = _taken(made.measured, prices) | {"replies_kept_before": made.kept}
     _told(report | {"now": taken, "folder": str(out), **when_and_where()}, out, as_json=as_json)
 
 
@@ -259,10 +255,11 @@ def _show(told: dict[str, Any], out: Path) -> None:
             typer.echo(f"{name.replace('_', ' ').capitalize()}: {listed}")
     if told["without_answer"]:
         typer.echo("The same command asks again for those without an answer.")
+    files = " ".join(str(out / f"{name}.json") for name, count in told["samples"].items() if count)
     now = told["now"]
     paid = "" if now["cost"] is None else f", for about {now['cost']:,.4g}"
     typer.echo(
         f"Now: {now['questions']:,} questions, about {now['tokens']['sent']:,} tokens sent and "
         f"{now['tokens']['received']:,} received{paid}; {now['replies_kept_before']:,} replies "
-        f"were there. Look at them with: cogenesis data check {out}/*.json --plots report"
+        f"were there. Look at them with: cogenesis data check {files} --plots report"
     )

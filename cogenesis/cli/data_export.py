@@ -17,7 +17,7 @@ def export(
         Path,
         typer.Option(
             help="A file: .json (a list, as training and evaluation read it), .jsonl or .parquet. "
-            "Any other name is a new folder for datasets.load_dataset."
+            "A name without an ending is a new folder for datasets.load_dataset."
         ),
     ],
     as_json: JsonOption = False,
@@ -32,15 +32,12 @@ def export(
 
       cogenesis data export train.json validation.json --out my-data
     """
-    from cogenesis.data.exporting import export_file, export_folder
+    from cogenesis.data import exporting
     from cogenesis.data.splits import splits_of
 
     splits = splits_of(files)
     with ticking("written") as tick:
-        if out.suffix in {".json", ".jsonl", ".parquet"}:
-            done = export_file(splits, out, tick)
-        else:
-            done = export_folder(splits, out, tick)
+        done = exporting.export(splits, out, tick)
     if as_json:
         told = {
             "samples": dict(done.samples),

@@ -61,6 +61,8 @@ def _show(told: dict[str, Any], coverage: dict[str, Any]) -> None:
                     f"  words of {part}: median {words['median']:,.0f}, "
                     f"5 to 95 % {words['p5']:,.0f}-{words['p95']:,.0f}, most {words['max']:,.0f}"
                 )
+    for mistake in told["mistakes"]:
+        console.print(f"Not counted: {escape(mistake)}", soft_wrap=True)
     console.print()
     for name, dimension in coverage.items():
         shown = list(dimension["values"].items())

@@ -80,6 +80,7 @@ class Checked:
         """
         split = self._splits.setdefault(name, _Split())
         split.files.append(path.name)
+        before = split.samples
         for entry in entries(path):
             split.samples += 1
             found = (
@@ -91,6 +92,8 @@ class Checked:
                 detail = "; ".join(found)
                 self.problems.add("schema", name, Example(entry.number, "", detail))
             tick()
+        if split.samples == before:
+            self.problems.add("no-samples", name, Example(0, "", f"{path.name} holds no sample"))
 
     def _check(self, name: str, split: _Split, row: Row) -> None:
         split.forms[row.form] += 1

@@ -6,15 +6,16 @@ a README whose head names them. The library itself is not needed to write it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cogenesis.data.reading import entries
 from cogenesis.data.rows import Row, row_of
-from cogenesis.data.writing_out import sample_file, whole_file
+from cogenesis.data.writing_out import not_onto, sample_file, whole_file
 from cogenesis.errors import InputError
 
 SHARD: Final = 50_000
@@ -31,7 +32,7 @@ _COLUMNS: Final = (
     "texts), `more` (JSON of all other keys)."
 )
 
-Splits = Mapping[str, Iterable[Path]]
+Splits = Mapping[str, Sequence[Path]]
 
 
 @dataclass(slots=True)
@@ -50,6 +51,27 @@ class Exported:
     origins: Counter[str] = field(default_factory=Counter)
 
 
+_ENDING: Final = re.compile(r"\.[A-Za-z]{1,8}")
+"""How the name of a file ends; ".v2" and ".0" may end that of a folder."""
+
+
+def export(splits: Splits, out: Path, tick: Callable[[], None] = lambda: None) -> Exported:
+    """Write a file of samples where the name ends like one, else a folder for `datasets`.
+
+    Raises:
+        InputError: the name ends like another file; and as the two below.
+        MissingExtraError: pyarrow is needed and not installed.
+    """
+    if out.suffix in {".json", ".jsonl", ".parquet"}:
+        return export_file(splits, out, tick)
+    if _ENDING.fullmatch(out.suffix) and not out.is_dir():
+        raise InputError(
+            f"{out}: a file is written as .json, .jsonl or .parquet; a folder for datasets has no "
+            "such ending"
+        )
+    return export_folder(splits, out, tick)
+
+
 def export_file(splits: Splits, out: Path, tick: Callable[[], None] = lambda: None) -> Exported:
     """Write all samples into one file (.json, .jsonl or .parquet).
 
@@ -57,6 +79,7 @@ def export_file(splits: Splits, out: Path, tick: Callable[[], None] = lambda: No
         InputError: a file cannot be read or written, or there is not one sample.
         MissingExtraError: pyarrow is needed and not installed.
     """
+    not_onto(out, (path for paths in splits.values() for path in paths))
     done = Exported(files=[out])
     with sample_file(out) as put:
         for name, paths in splits.items():

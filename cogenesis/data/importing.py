@@ -18,7 +18,7 @@ from cogenesis.data.reading import Entry, data_files, entries
 from cogenesis.data.rendered import parse_rendered
 from cogenesis.data.rows import Row, row_of
 from cogenesis.data.title_text import HISTORY, from_lamp, from_rendered, is_lamp, outputs_beside
-from cogenesis.data.writing_out import sample_file
+from cogenesis.data.writing_out import not_onto, sample_file
 from cogenesis.errors import InputError
 
 Kind = Literal["samples", "lamp", "folder"]
@@ -72,6 +72,7 @@ def import_data(source: Source, out: Path, tick: Callable[[], None] = lambda: No
         MissingExtraError: pyarrow is needed and not installed.
     """
     done = Imported(_kind(source))
+    not_onto(out, _read_files(source, done.kind))
     with sample_file(out) as put:
         for sample in _samples(source, done):
             if source.clean and (found := leftovers(_text(sample))):
@@ -98,6 +99,16 @@ def _kind(source: Source) -> Kind:
     if first is not None and first.value is not None and is_lamp(first.value):
         return "lamp"
     return "samples"
+
+
+def _read_files(source: Source, kind: Kind) -> list[Path]:
+    """The files that are read and that samples could be written to."""
+    if kind == "samples":
+        return data_files(source.path)
+    if kind == "folder":
+        return []  # letters and mails: no file of samples is one of them
+    beside = [] if source.avocado is not None else [outputs_beside(source.path)]
+    return [source.path, *(beside if source.outputs is None else [source.outputs])]
 
 
 def _samples(source: Source, done: Imported) -> Iterator[dict[str, Any]]:

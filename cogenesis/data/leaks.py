@@ -10,6 +10,7 @@ which stay on the device. Whether the details name the person is told apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,9 +63,10 @@ def leaks(row: Row) -> Leaks:
     )
 
 
-def released_as_it_is(context: PrivateContext, general: str) -> bool:
-    """Whether the guard lets this general part go, for a person with this context."""
-    return not _verdict(Guard(lexicon_of(context)), general)[0]
+def clearing(context: PrivateContext) -> Callable[[str], bool]:
+    """Tells whether the guard lets a general part go as it is, for a person with this context."""
+    guard = Guard(lexicon_of(context))
+    return lambda general: not _verdict(guard, general)[0]
 
 
 def _verdict(guard: Guard, text: str) -> tuple[str, str]:

@@ -4,8 +4,8 @@ Three of a hundred published texts hold such things: a whole text that is only "
 task 5]", a slot that nobody filled ("Dear [Client's Name]"), a remark of the model that wrote
 it ("[Content truncated for brevity]"). A model that learns from them writes them.
 
-Not covered: slots without brackets ("Dear Client Name"), made-up facts, texts that stop in the
-middle (`unfinished` tells those that end without a closing mark).
+Not covered: slots without brackets in a sentence ("Dear Client Name"), made-up facts, texts that
+stop in the middle (`unfinished` tells those that end without a closing mark).
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ _SLOTS: Final = (
     re.compile(
         r"<(?:[A-Z][a-z]+ )*(?:your |the )?(?:name|date|company|address|title|email)>", re.I
     ),
+    re.compile(r"<[a-z]+(?:_[a-z]+)+>|[［【][^\]］】\n]{2,80}[］】]"),
+    re.compile(
+        r"\((?:insert|enter|add|your|recipient's|sender's) (?:[a-z]+ ){0,2}"
+        r"(?:name|date|company|address|city|title|number|amount|e-?mail)(?: here)?\)",
+        re.I,
+    ),
+    re.compile(r"^\W*(?:your|sender's|recipient's) (?:full )?name\W*$", re.I | re.M),
     re.compile(r"\b(?:INSERT|ENTER|ADD) [A-Z][A-Z ]{2,40}\b"),
     re.compile(r"\b(?:TODO|TBD|FIXME|X{3,}|YYYY)\b|_{4,}"),
     re.compile(r"\blorem ipsum\b", re.I),

@@ -12,6 +12,7 @@ MAX_EXAMPLES: Final = 5
 
 KINDS: Final[dict[str, tuple[Severity, str]]] = {
     "schema": ("error", "a sample is not of the form"),
+    "no-samples": ("error", "a file holds no sample"),
     "empty-text": ("error", "there is no text"),
     "placeholder-text": ("error", "the text is only a placeholder"),
     "leftover": ("error", "the text has slots that nobody filled, or remarks of a model"),

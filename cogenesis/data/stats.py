@@ -11,6 +11,9 @@ from typing import Any, Final
 from cogenesis.data.coverage import Coverage
 from cogenesis.data.reading import entries
 from cogenesis.data.rows import Row, row_of
+from cogenesis.errors import InputError
+
+MAX_MISTAKES: Final = 5
 
 PARTS: Final = ("text", "instruction", "profile", "earlier texts")
 
@@ -23,6 +26,7 @@ class Statistics:
         self._lengths: dict[str, dict[str, array[int]]] = {}
         self._counts: dict[str, Counter[str]] = {}
         self._groups: dict[str, set[str]] = {}
+        self._mistakes: list[str] = []
 
     def read(self, name: str, path: Path, tick: Callable[[], None] = lambda: None) -> None:
         """Count the samples of one file; several files may make one split.
@@ -35,8 +39,11 @@ class Statistics:
         lengths = self._lengths.setdefault(name, {part: array("L") for part in PARTS})
         counts = self._counts.setdefault(name, Counter(samples=0, unusable=0))
         groups = self._groups.setdefault(name, set())
+        before = counts.total()
         for entry in entries(path):
-            row = None if entry.value is None else row_of(entry.number, entry.value)
+            row = (
+                [entry.mistake or ""] if entry.value is None else row_of(entry.number, entry.value)
+            )
             if isinstance(row, Row):
                 coverage.add(row)
                 counts["samples"] += 1
@@ -47,11 +54,25 @@ class Statistics:
                     lengths[part].append(words)
             else:
                 counts["unusable"] += 1
+                self._mistaken(f"{path.name}, sample {entry.number}: {'; '.join(row)}")
             tick()
+        if counts.total() == before:
+            self._mistaken(f"{path.name} holds no sample")
+
+    def _mistaken(self, told: str) -> None:
+        if len(self._mistakes) < MAX_MISTAKES:
+            self._mistakes.append(told)
 
     def told(self) -> dict[str, Any]:
-        """All of it as JSON."""
+        """All of it as JSON, with the first mistakes: places, no values.
+
+        Raises:
+            InputError: there is no usable sample at all.
+        """
+        if not any(counts["samples"] for counts in self._counts.values()):
+            raise InputError(f"there is no sample to count. {'. '.join(self._mistakes[:3])}")
         return {
+            "mistakes": self._mistakes,
             "splits": {
                 name: {
                     "samples": self._counts[name]["samples"],
@@ -66,7 +87,7 @@ class Statistics:
                     "coverage": coverage.told(),
                 }
                 for name, coverage in self._coverage.items()
-            }
+            },
         }
 
     def all_coverage(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,18 @@ def sample_file(path: Path) -> Iterator[Put]:
         raise InputError(f"{path}: name the file .json, .jsonl or .parquet")
     with whole_file(path) as temporary, kinds[path.suffix](temporary) as put:
         yield put
+
+
+def not_onto(out: Path, sources: Iterable[Path]) -> None:
+    """Refuse to write over what is read: samples that are left out would be lost.
+
+    Raises:
+        InputError: the file to write is one of the sources.
+    """
+    for source in sources:
+        with contextlib.suppress(OSError):  # one of them is not there
+            if out.samefile(source):
+                raise InputError(f"{out} is read here: name another file with --out")
 
 
 @contextmanager

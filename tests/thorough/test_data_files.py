@@ -201,8 +201,40 @@ def test_plots_of_nothing_usable(
     data = write_list(tmp_path / "bad.json", [{"tid": "x"}])
     plots = ("--plots", str(tmp_path / "report"))
     assert cogenesis(monkeypatch, "check", str(data), *plots) == 1
-    assert cogenesis(monkeypatch, "stats", str(data), *plots) == 0
-    assert "1 unusable" in capsys.readouterr().out
+    capsys.readouterr()
+    assert cogenesis(monkeypatch, "stats", str(data), *plots) == 2
+    assert "bad.json, sample 1: conversations needs a turn" in capsys.readouterr().err
+
+
+def test_stats_give_the_reason_for_what_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, none = tmp_path / "broken.json", tmp_path / "none.json"
+    broken.write_text(f'[{json.dumps(sample())}, {{"tid": ')
+    none.write_text("[]")
+    assert cogenesis(monkeypatch, "stats", str(none)) == 2
+    assert "none.json holds no sample" in capsys.readouterr().err
+    assert cogenesis(monkeypatch, "stats", str(broken), str(none)) == 0
+    shown = capsys.readouterr().out
+    assert "broken.json, sample 2: it is not JSON from here on" in shown
+    assert "none.json holds no sample" in shown
+    assert cogenesis(monkeypatch, "stats", str(broken), "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["mistakes"]) == 1
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.JSON", "x.ndjson", "x.json.gz"])
+def test_an_export_to_an_unknown_ending_makes_no_folder(tmp_path: Path, name: str) -> None:
+    data = {"train": [write_list(tmp_path / "in.json", [sample()])]}
+    with pytest.raises(InputError, match=r"\.json, \.jsonl or \.parquet"):
+        exporting.export(data, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.json"]
+
+
+@pytest.mark.parametrize("name", ["my-data", "data.v2", "data-1.0"])
+def test_a_name_that_is_no_files_is_a_folder(tmp_path: Path, name: str) -> None:
+    data = {"train": [write_list(tmp_path / "in.json", [sample()])]}
+    exporting.export(data, tmp_path / name)
+    assert (tmp_path / name / "README.md").is_file()
 
 
 def test_import_and_export_on_the_command_line(

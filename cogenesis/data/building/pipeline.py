@@ -1,27 +1,34 @@
-"""A build from end to end: portraits in waves, people side by side, samples at the end.
+"""A build from end to end: portraits in waves, people side by side.
 
-    built = Build(settings, engine)
-    for step, done, total in built.run(): ...
-    built.report
+    with Made.opened(folder) as made:
+        build = Build(settings, engine, made)
+        for done in build.portraits(): ...
+        for done in build.people(): ...
+        finish(settings, made, shares)
 
 The engine schedules groups and people; all their questions go through the cache, so a run that
 is killed and begun again asks nothing twice and makes the same people. A wave of portraits is
 told of those before it with the same field or region; within a wave they are made side by side.
+Waves grow with what was made before them, so that many groups do not wait for one another.
+
+Memory grows by 8 bytes for each person and group: what was made is on the disk (`shelf`), and
+what was sent and received in the cache. `finish` adds what it says.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from cogenesis.data.building.asking import Failing, GoneError, Server
 from cogenesis.data.building.folder import REPLIES
-from cogenesis.data.building.plan import Group, Person, Wanted, group_of, groups_of, person_of
+from cogenesis.data.building.nearest import Nearest
+from cogenesis.data.building.plan import Group, Person, Wanted, group_of, person_of
+from cogenesis.data.building.shelf import Shelf
 from cogenesis.data.building.steps import Maker, Outcome, portrait_line
 from cogenesis.data.building.templates import StepName, Template
 from cogenesis.data.cache import ReplyCache
@@ -31,10 +38,10 @@ from cogenesis.engines.engine import Done, Engine, Lost, Place
 from cogenesis.errors import CloudError
 
 WAVE: Final = 16
-"""Portraits that do not know of each other."""
+"""Portraits that do not know of each other, at the beginning."""
 
-OTHERS: Final = 6
-"""Earlier portraits that a new one is told of."""
+MAX_WAVE: Final = 4096
+"""As many as the most that can be worked on at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A group with lines of other portraits, or a person with the group's portrait."""
+    """A group with lines of other portraits, or a person with the group's portrait.
+
+    `twins` are the groups before it in its wave of the same field, age and region: they are
+    told the same, so each is asked with a seed of its own.
+    """
 
     group: Group | None = None
     others: tuple[str, ...] = ()
+    twins: int = 0
     person: Person | None = None
     portrait: dict[str, Any] | None = None
 
@@ -81,10 +93,12 @@ class Making:
         versions = ", ".join(f"{s} {t.version}" for s, t in chosen.templates.items())
         failing = Failing()
         with chosen.cloud.open(place) as (connection, _):
+            # One for all items: what the server refuses is found out once.
+            chat = connection.structured()
 
             def work(item: Item) -> Worked:
                 server = Server(
-                    connection.structured(),
+                    chat,
                     cache,
                     place.pace,
                     url=chosen.cloud.url,
@@ -95,7 +109,7 @@ class Making:
                 maker = Maker(
                     server,
                     chosen.templates,
-                    seed=chosen.wanted.seed,
+                    wanted=chosen.wanted,
                     source=f"data build, templates {versions}",
                 )
                 return _worked(maker, server, item)
@@ -107,7 +121,7 @@ def _worked(maker: Maker, server: Server, item: Item) -> Worked:
     outcome, failed = None, ""
     try:
         if item.group is not None:
-            outcome = maker.portrait(item.group, item.others)
+            outcome = maker.portrait(item.group, item.others, item.twins)
         elif item.person is not None and item.portrait is not None:
             outcome = maker.person(item.person, item.portrait)
     except GoneError:
@@ -122,8 +136,8 @@ class Made:
     """What came of all groups and people.
 
     Attributes:
-        people: outcomes that were made, by person.
-        portraits: by group.
+        portraits: outcomes that were made, by group.
+        people: by person.
         events: replies that could not be used, by step and kind.
         dropped: groups and people that came to nothing, by reason.
         failed: groups and people without an answer: the same command asks again.
@@ -131,13 +145,24 @@ class Made:
         kept: replies that were there before.
     """
 
-    portraits: dict[int, Outcome] = field(default_factory=dict)
-    people: dict[int, Outcome] = field(default_factory=dict)
+    portraits: Shelf
+    people: Shelf
     events: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     measured: Measured = field(default_factory=Measured)
     kept: int = 0
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path) -> Iterator[Made]:
+        """Nothing yet; what is made lies in the folder as long as the block lasts.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with Shelf.opened(folder) as portraits, Shelf.opened(folder) as people:
+            yield cls(portraits, people)
 
     def take(self, worked: Worked) -> Outcome | None:
         """Count it; the outcome if something was made."""
@@ -150,20 +175,23 @@ class Made:
         return worked.outcome if worked.outcome.made is not None else None
 
 
-def batched(groups: Iterable[Group], size: int) -> Iterator[list[Group]]:
-    """So many at a time."""
-    waiting = iter(groups)
-    while wave := list(islice(waiting, size)):
-        yield wave
+def waves(groups: int) -> Iterator[range]:
+    """The groups in waves. Where one begins does not depend on how many groups there are."""
+    begun = 0
+    while begun < groups:
+        size = max(WAVE, min(MAX_WAVE, begun // 8 // WAVE * WAVE))
+        yield range(begun, min(begun + size, groups))
+        begun += size
 
 
 class Build:
     """Makes the people; use `portraits`, then `people`."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, made: Made) -> None:
         """Nothing is asked yet."""
-        self.settings, self.made = settings, Made()
+        self.settings, self.made = settings, made
         self._engine, self._making = engine, Making(settings)
+        self._nearest = Nearest()
 
     def portraits(self) -> Iterator[int]:
         """Make them, wave by wave; gives how many are done.
@@ -172,57 +200,51 @@ class Build:
             CogenesisError: as the engine and the server raise.
         """
         done = 0
-        for wave in batched(groups_of(self.settings.wanted), WAVE):
-            for _ in self._wave(wave):
+        for wave in waves(self.settings.wanted.groups):
+            for each in self._engine.map(self._making, self._groups(wave)):
+                self._keep(each, self.made.portraits, "no portrait")
                 done += 1
                 yield done
+            for number in wave:  # in their order, whichever came first: the next wave reads them
+                outcome = self.made.portraits.get(number)
+                if outcome is not None and outcome.made is not None:
+                    group = group_of(self.settings.wanted, number)
+                    self._nearest.add(group, portrait_line(outcome.made))
 
-    def _wave(self, wave: Sequence[Group]) -> Iterator[None]:
-        items = [(f"g{group.number:08d}", self._asked(group)) for group in wave]
-        found: dict[str, Outcome] = {}
-        for each in self._engine.map(self._making, items):
-            outcome = self._took(each)
-            if outcome is not None:
-                found[each.key] = outcome
-            elif isinstance(each, Done) and not each.result.failed:
-                self.made.dropped["no portrait"] += 1
-            yield
-        for group in wave:  # in their order, whichever came first: the next wave reads them
-            if f"g{group.number:08d}" in found:
-                self.made.portraits[group.number] = found[f"g{group.number:08d}"]
-
-    def _asked(self, group: Group) -> Item:
-        """A group with the earlier portraits nearest to it: of its field, then of its region."""
-        near: list[tuple[int, int]] = []
-        for number in self.made.portraits:
-            other = group_of(self.settings.wanted, number)
-            near.append((2 * (other.field == group.field) + (other.region == group.region), number))
-        chosen = sorted(near, reverse=True)[:OTHERS]
-        lines = [self.made.portraits[number].made for _, number in chosen]
-        return Item(group, tuple(f"- {portrait_line(each)}" for each in lines if each))
+    def _groups(self, wave: range) -> Iterator[tuple[str, Item]]:
+        seen: Counter[tuple[Any, ...]] = Counter()
+        for number in wave:
+            group = group_of(self.settings.wanted, number)
+            given = (group.field, group.ages, group.region)
+            others = tuple(f"- {line}" for line in self._nearest.of(group))
+            yield f"g{number:08d}", Item(group, others, seen[given])
+            seen[given] += 1
 
     def people(self) -> Iterator[int]:
         """Make the people of all groups that have a portrait; gives how many are done."""
         for done, each in enumerate(self._engine.map(self._making, self._people()), start=1):
-            outcome = self._took(each)
-            if outcome is not None:
-                self.made.people[int(each.key[1:])] = outcome
-            elif isinstance(each, Done) and not each.result.failed:
-                self.made.dropped["no text"] += 1
+            self._keep(each, self.made.people, "no text")
             yield done
 
     def _people(self) -> Iterator[tuple[str, Item]]:
         wanted = self.settings.wanted
-        for number in range(wanted.people):
-            outcome = self.made.portraits.get(number // wanted.group)
-            if outcome is None or outcome.made is None:
-                self.made.dropped["no portrait of the group"] += 1
-                continue
-            person = person_of(wanted, number)
-            yield person.key, Item(person=person, portrait=outcome.made)
+        for group in range(wanted.groups):
+            outcome = self.made.portraits.get(group)
+            first = group * wanted.group
+            for number in range(first, min(first + wanted.group, wanted.people)):
+                if outcome is None:
+                    self.made.dropped["no portrait of the group"] += 1
+                else:
+                    person = person_of(wanted, number)
+                    yield person.key, Item(person=person, portrait=outcome.made)
 
-    def _took(self, each: Done[Worked] | Lost) -> Outcome | None:
+    def _keep(self, each: Done[Worked] | Lost, shelf: Shelf, nothing: str) -> None:
+        """Count what was done and put it away; `nothing` is why it was dropped if it is empty."""
         if isinstance(each, Lost):
             self.made.failed["worker died"] += 1
-            return None
-        return self.made.take(each.result)
+            return
+        outcome = self.made.take(each.result)
+        if outcome is not None:
+            shelf.put(int(each.key[1:]), outcome)
+        elif not each.result.failed:
+            self.made.dropped[nothing] += 1

@@ -98,16 +98,17 @@ def context_of(person: PersonTexts) -> PrivateContext:
     return PublishedForm(additional_profile="\n".join(person.profile_lines())).context()
 
 
-def samples_of(person: PersonTexts, history: int) -> Iterator[dict[str, Any]]:
-    """Each text that has `history` texts before it, as a sample."""
+def samples_of(person: PersonTexts, history: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Each text that has `history` texts before it, as a sample of the build of this seed."""
+    group = group_name(person.person.group, seed)
     for at in range(history, len(person.texts)):
         text = person.texts[at]
         earlier = person.texts[at - history : at]
         number = person.person.number
         yield {
             # BATCH_GROUP_NUMBER as in the published data: readers find the group in it.
-            "tid": f"0_{person.person.group}_{number * 12 + at}",
-            "group": f"0_{person.person.group}",
+            "tid": f"{group}_{number * 12 + at}",
+            "group": group,
             "origin": "synthetic",
             "general_instruction": text.task,
             "details": text.details,
@@ -127,6 +128,11 @@ def samples_of(person: PersonTexts, history: int) -> Iterator[dict[str, Any]]:
                 "found": text.found,
             },
         }
+
+
+def group_name(number: int, seed: int) -> str:
+    """A group as its samples name it: another one in a build of another seed."""
+    return f"{seed}_{number}"
 
 
 def fact_found(fact: str, text: str) -> bool:

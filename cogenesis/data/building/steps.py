@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cogenesis.data.building.asking import Answer, Asking, Counts, Server
 from cogenesis.data.building.forms import Portrait, Profile, Tasks, WritingTask, Written
-from cogenesis.data.building.plan import Group, Person
-from cogenesis.data.building.samples import PersonTexts, WrittenText, context_of, fact_found
-from cogenesis.data.building.screening import echoes, wrong_task, wrong_text
+from cogenesis.data.building.plan import Group, Person, Wanted
+from cogenesis.data.building.samples import (
+    PersonTexts,
+    WrittenText,
+    context_of,
+    fact_found,
+    samples_of,
+)
+from cogenesis.data.building.screening import wrong_lines, wrong_sample, wrong_task, wrong_text
 from cogenesis.data.building.templates import StepName, Template
+from cogenesis.data.leaks import clearing
 from cogenesis.data.repeats import alike, runs
 from cogenesis.privacy.made_up import MadeUp
 
@@ -37,25 +44,33 @@ class Outcome:
         record: of each question that was used: step, key, seed, time, repaired.
         events: replies that could not be used, by step and kind.
         kept: replies that were there before.
+        verdicts: of a person: what is wrong with each of their samples, in the order of
+            `samples_of`; "" if nothing.
     """
 
     made: dict[str, Any] | None = field(repr=False)
     record: list[dict[str, Any]] = field(repr=False)
     events: dict[str, int]
     kept: int
+    verdicts: list[str] = field(default_factory=list)
 
 
 class Maker:
-    """Makes up groups and people; one for each process."""
+    """Makes up groups and people, as they are wanted."""
 
     def __init__(
-        self, server: Server, templates: Mapping[StepName, Template], *, seed: int, source: str
+        self, server: Server, templates: Mapping[StepName, Template], *, wanted: Wanted, source: str
     ) -> None:
         self._server, self._templates = server, templates
-        self._seed, self._source = seed, source
+        self._wanted, self._seed, self._source = wanted, wanted.seed, source
+        # An echo is one of whichever step: a model tells of tasks in a text.
+        self._fixed = tuple(part for each in templates.values() for part in each.fixed)
 
-    def portrait(self, group: Group, others: Sequence[str]) -> Outcome:
-        """A group's portrait, unlike these others (one line each)."""
+    def portrait(self, group: Group, others: Sequence[str], twins: int = 0) -> Outcome:
+        """A group's portrait, unlike these others (one line each).
+
+        `twins` are groups of the same question before it: its seed is another one.
+        """
         asking, record = self._begin(), list[dict[str, Any]]()
         low, high = group.ages
         values = {
@@ -67,13 +82,16 @@ class Maker:
         asking.learn(values)
 
         def check(found: Portrait) -> str:
-            if echoes(found.description, self._templates["portrait"].fixed):
-                return "echo of the prompt"
+            wrong = wrong_lines([found.occupation, found.description, *found.traits], self._fixed)
+            if wrong:
+                return wrong
             line = portrait_line(found.model_dump())
             same = any(alike(runs(line), runs(each)) > SAME_PORTRAIT for each in others)
             return "repeated" if same else ""
 
-        answer = asking.ask(Portrait, self._templates["portrait"], values, self._seed, check)
+        answer = asking.ask(
+            Portrait, self._templates["portrait"], values, self._seed + 1_009 * twins, check
+        )
         _note(record, "portrait", answer)
         return _outcome(None if answer is None else answer.value.model_dump(), record, asking)
 
@@ -91,7 +109,11 @@ class Maker:
             text = self._text(asking, found, task, number, record)
             if text is not None:
                 found.texts.append(text)
-        return _outcome(found.told() if found.texts else None, record, asking)
+        if not found.texts:
+            return _outcome(None, record, asking)
+        samples = samples_of(found, self._wanted.history, self._seed)
+        verdicts = [wrong_sample(sample) for sample in samples]
+        return replace(_outcome(found.told(), record, asking), verdicts=verdicts)
 
     def _begin(self) -> Asking:
         return Asking(self._server, MadeUp(self._source), Counts())
@@ -110,11 +132,11 @@ class Maker:
         asking.learn(values)
 
         def check(found: Profile) -> str:
-            fixed = self._templates["profile"].fixed
             all_of = (*found.private_facts, *found.device_activity)
-            if any(echoes(each, fixed) for each in all_of):
-                return "echo of the prompt"
-            return "repeated" if len(set(all_of)) < 0.7 * len(all_of) else ""
+            if len(set(all_of)) < 0.7 * len(all_of):
+                return "repeated"
+            more = (*found.personal_traits, *found.writing_style, *found.ai_assistant)
+            return wrong_lines([*all_of, *more], self._fixed)
 
         seed = self._seed + person.number
         answer = asking.ask(Profile, self._templates["profile"], values, seed, check)
@@ -125,7 +147,7 @@ class Maker:
         self, asking: Asking, found: PersonTexts, record: list[dict[str, Any]]
     ) -> list[WritingTask]:
         """As many as are wanted, if the model gives enough good ones in two questions."""
-        context = context_of(found)
+        clears = clearing(context_of(found))
         taken: list[WritingTask] = []
         wrong: Counter[str] = asking.counts.events
         for round_ in range(2):
@@ -142,7 +164,8 @@ class Maker:
             answer = asking.ask(Tasks, self._templates["tasks"], values, seed, lambda _: "")
             _note(record, "tasks", answer)
             for task in [] if answer is None else answer.value.tasks[: len(kinds)]:
-                why = wrong_task(task.task, task.details, context, [each.task for each in taken])
+                earlier = [each.task for each in taken]
+                why = wrong_task(task.task, task.details, clears, self._fixed, earlier)
                 if why:
                     wrong[f"tasks: {why}"] += 1
                 else:
@@ -173,7 +196,11 @@ class Maker:
         template = self._templates["text"]
 
         def check(reply: Written) -> str:
-            return wrong_text(reply.text, template.fixed, [each.text for each in found.texts])
+            earlier = [each.text for each in found.texts]
+            wrong = wrong_lines(reply.outline, self._fixed)
+            if wrong:
+                return f"{wrong} in the outline"
+            return wrong_text(reply.text, self._fixed, earlier)
 
         seed = self._seed + found.person.number * 100 + number + 104_729
         answer = asking.ask(Written, template, values, seed, check)

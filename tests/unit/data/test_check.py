@@ -85,6 +85,18 @@ def test_each_problem_of_one_sample(tmp_path: Path, change: dict[str, Any], kind
     assert kinds(checked(tmp_path, train=[sample(**change)])) == {kind: 1}
 
 
+@pytest.mark.parametrize("empty", ["[]", " [ ]\n"])
+def test_a_file_without_a_sample_is_an_error(
+    tmp_path: Path, empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.json").write_text(empty)
+    data = str(write_list(tmp_path / "train.json", good(1)))
+    options = ("--skip", "near", "--skip", "leaks", "--skip", "language")
+    assert run(monkeypatch, data, str(tmp_path / "none.json"), *options) == 1
+    shown = capsys.readouterr().out
+    assert "none.json holds no sample" in shown and "1 errors" in shown
+
+
 def test_the_same_text_and_the_same_id_twice(tmp_path: Path) -> None:
     twice = [sample("1_1_1"), sample("1_1_1", text=TEXTS[0].replace(".", "!"))]
     assert kinds(checked(tmp_path, train=twice)) == {"same-id": 1, "same-text": 1}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cogenesis.context.reader import read_samples
+from cogenesis.data.exporting import export
 from cogenesis.data.importing import Imported, Source, import_data
 from cogenesis.data.mail import own_words, parse_mail
 from cogenesis.errors import InputError
@@ -242,3 +243,33 @@ def test_an_ending_that_is_no_form_is_refused(tmp_path: Path) -> None:
     path = write_list(tmp_path / "in.json", [sample()])
     with pytest.raises(InputError, match="name the file"):
         import_data(Source(path), tmp_path / "out.csv")
+
+
+def test_what_is_read_is_never_written_over(folder: Path, tmp_path: Path) -> None:
+    path = write_list(tmp_path / "mine.json", [sample(), {"tid": "lost if it were written over"}])
+    before = path.read_bytes()
+    linked = tmp_path / "linked.json"
+    linked.symlink_to(path)
+    for out in (path, tmp_path / "." / "mine.json", linked):
+        with pytest.raises(InputError, match="is read here"):
+            import_data(Source(path), out)
+        with pytest.raises(InputError, match="is read here"):
+            export({"mine": [path]}, out)
+    many = tmp_path / "many"
+    many.mkdir()
+    inside = write_list(many / "train.json", [sample()])
+    with pytest.raises(InputError, match="is read here"):
+        import_data(Source(many), inside)
+    assert path.read_bytes() == before
+    # Samples may be put beside the letters that they are made of.
+    import_data(Source(folder, name="Nora Quill"), folder / "samples.json")
+
+
+def test_lamps_outputs_are_never_written_over(tmp_path: Path) -> None:
+    asked = "Generate a title for the following abstract of a paper"
+    questions = lamp(tmp_path, asked, "abstract")
+    for out in (questions, tmp_path / "dev_outputs.json"):
+        before = out.read_bytes()
+        with pytest.raises(InputError, match="is read here"):
+            import_data(Source(questions), out)
+        assert out.read_bytes() == before

@@ -16,6 +16,7 @@ from cogenesis.data.check import Checked
 from cogenesis.data.rows import Row, row_of
 from cogenesis.errors import CogenesisError
 from cogenesis.privacy.ledger import Ledger
+from cogenesis.training.folds import group_of
 from tests.unit.data.building.invented import Answer, good, server
 from tests.unit.models.loopback import Handler, Loopback
 
@@ -121,6 +122,65 @@ def test_more_people_keep_the_first_ones(tmp_path: Path) -> None:
         built(cloud.url, tmp_path / "out", "--people", "8")
     assert before < {each["tid"] for each in made(tmp_path / "out")}
     assert len(cloud.asked) == asked + 1 + 2 + 2 + 2 * 4
+
+
+def test_a_build_that_grows_moves_no_group_to_another_split(tmp_path: Path) -> None:
+    """What a model was tuned on would be in its test."""
+    placed: list[dict[str, str]] = []
+    with Loopback(server()) as cloud:
+        for people in ("6", "14", "24"):
+            built(cloud.url, tmp_path / "out", "--people", people, "--group-size", "1")
+            placed.append(splits_of_groups(tmp_path / "out"))
+    assert [len(each) for each in placed] == [6, 14, 24]
+    assert placed[0].items() <= placed[1].items() <= placed[2].items()
+    assert set(placed[0].values()) == {"train", "validation", "test"}
+
+
+def splits_of_groups(out: Path) -> dict[str, str]:
+    return {
+        sample["group"]: name
+        for name in ("train", "validation", "test")
+        for sample in json.loads((out / f"{name}.json").read_text())
+    }
+
+
+def test_files_of_splits_that_are_no_longer_wanted_go(tmp_path: Path) -> None:
+    with Loopback(server()) as cloud:
+        built(cloud.url, tmp_path / "out")
+        done = built(cloud.url, tmp_path / "out", "--splits", "train=1,held=1")
+    assert done.exit_code == 0, done.output
+    names = {path.stem for path in (tmp_path / "out").glob("*.json")}
+    assert names == {"build", "report", "train", "held"}
+
+
+def test_builds_of_two_seeds_can_be_joined(tmp_path: Path) -> None:
+    with Loopback(server()) as cloud:
+        for seed in ("3", "4"):
+            built(cloud.url, tmp_path / seed, "--seed", seed)
+    one, other = made(tmp_path / "3"), made(tmp_path / "4")
+    for key in ("tid", "group"):
+        assert not {each[key] for each in one} & {each[key] for each in other}
+    for each in (*one, *other):
+        assert group_of(each["tid"], 1) == each["group"]
+
+
+def test_another_number_of_tasks_is_refused_before_anything_is_paid(tmp_path: Path) -> None:
+    with Loopback(server()) as cloud:
+        built(cloud.url, tmp_path / "out")
+        before, asked = made(tmp_path / "out"), len(cloud.asked)
+        other = built(cloud.url, tmp_path / "out", "--tasks", "3")
+    assert other.exit_code == 2 and "a build with tasks 2" in other.output
+    assert len(cloud.asked) == asked and made(tmp_path / "out") == before
+
+
+def test_an_out_that_is_a_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "letters.txt"
+    path.write_text("mine")
+    for out in (path, path / "deeper"):
+        done = built("http://127.0.0.1:1", out)
+        assert done.exit_code == 2 and str(path) in done.output
+    assert "is a file" in built("http://127.0.0.1:1", path).output
+    assert path.read_text() == "mine"
 
 
 def test_another_build_in_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -235,8 +295,12 @@ def test_a_general_part_that_the_guard_would_keep_is_dropped(tmp_path: Path) -> 
 
 
 def test_a_server_that_knows_no_schema_is_asked_without(tmp_path: Path) -> None:
+    """It refuses a schema once for each pass, not for each person."""
+    refused: list[bool] = []
+
     def handle(handler: Handler) -> None:
-        if "response_format" in handler.asked.body:
+        if handler.asked.body.get("response_format", {}).get("type") == "json_schema":
+            refused.append(True)
             handler.send_json({"error": {"message": "response_format is unknown"}}, 400)
         else:
             server()(handler)
@@ -245,6 +309,8 @@ def test_a_server_that_knows_no_schema_is_asked_without(tmp_path: Path) -> None:
         done = built(cloud.url, tmp_path / "out", "--at-a-time", "1")
     assert done.exit_code == 0, done.output
     assert len(made(tmp_path / "out")) == 12
+    # Two ways of asking have a schema; portraits are one pass, people another.
+    assert len(refused) == 2 * 2
 
 
 def test_a_reply_that_is_repaired_counts(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.context.private_context import PrivateContext, ProfileField
-from cogenesis.data.building.folder import parse_shares, split_names
+from cogenesis.data.building.folder import Splits, parse_shares
 from cogenesis.data.building.forms import FORMS, SCHEMAS, Written, parse
 from cogenesis.data.building.plan import KINDS, REGIONS, Wanted, group_of, person_of
-from cogenesis.data.building.screening import echoes, wrong_task, wrong_text
+from cogenesis.data.building.screening import echoes, wrong_lines, wrong_task, wrong_text
 from cogenesis.data.building.templates import STEPS, load_templates, write_templates
 from cogenesis.data.coverage import field_of
+from cogenesis.data.leaks import clearing
 from cogenesis.errors import EgressError, InputError
 from cogenesis.privacy.made_up import MadeUp
 from cogenesis.privacy.released import made_up, public
@@ -160,37 +161,122 @@ def test_another_process_draws_the_same_people() -> None:
     assert told[0] == told[1] and told[0].count(b"Person(") == 64
 
 
+def test_a_person_drawn_alone_is_the_same_as_in_a_run() -> None:
+    wanted = Wanted(people=64, tasks=1, history=3, group=1, seed=5)
+    run = [person_of(wanted, number) for number in range(64)]
+    backwards = [person_of(wanted, number) for number in reversed(range(64))]
+    assert run == backwards[::-1]
+    assert run[17] == person_of(wanted, 17)
+    assert run[17].name != person_of(Wanted(64, 1, 3, 1, 6), 17).name
+
+
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
 @given(st.integers(1, 60), st.integers(0, 5))
-def test_each_group_is_in_one_split_and_shares_are_kept(count: int, seed: int) -> None:
-    shares = {"train": 0.8, "validation": 0.1, "test": 0.1}
-    groups = [f"0_{number}" for number in range(count)]
-    found = split_names(groups, shares, seed)
-    assert set(found) == set(groups)
-    counts = Counter(found.values())
-    if count >= 3:
-        assert set(counts) == set(shares)
-    for name, share in shares.items():
-        assert abs(counts[name] - share * count) <= 2
+def test_a_small_build_has_something_in_each_split(groups: int, seed: int) -> None:
+    found = Counter(Splits(SHARES, seed).of(number) for number in range(groups))
+    assert found.total() == groups and found["train"]
+    assert groups < 3 or set(found) == set(SHARES)
 
 
-@pytest.mark.parametrize("bad", ["train", "train=x", "a b=1", "train=-1", "train=0,test=0", ""])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shares_are_kept_at_the_mean(seed: int) -> None:
+    found = Counter(Splits(SHARES, seed).of(number) for number in range(4_000))
+    for name, share in SHARES.items():
+        assert abs(found[name] - 4_000 * share) < 4 * (4_000 * share * (1 - share)) ** 0.5
+
+
+def test_a_split_depends_on_neither_the_order_of_names_nor_a_share_of_none() -> None:
+    other = {"test": 10.0, "none": 0.0, "validation": 10.0, "train": 80.0}
+    one, two = Splits(SHARES, 3), Splits(other, 3)
+    assert [one.of(number) for number in range(300)] == [two.of(number) for number in range(300)]
+
+
+@pytest.mark.parametrize(
+    "bad", ["train", "train=x", "a b=1", "train=-1", "train=0,test=0", "", "a=1,A=1"]
+)
 def test_bad_shares_are_refused(bad: str) -> None:
     with pytest.raises(InputError):
         parse_shares(bad)
 
 
+@pytest.mark.parametrize("name", ["report", "build", "provenance", "replies", "Report"])
+def test_a_split_does_not_write_over_the_files_of_the_build(name: str) -> None:
+    with pytest.raises(InputError, match="of the build itself"):
+        parse_shares(f"train=0.9,{name}=0.1")
+
+
 def test_tasks_and_texts_are_screened() -> None:
-    context = PrivateContext([ProfileField("Name", "Wren Aldous")])
+    clears = clearing(PrivateContext([ProfileField("Name", "Wren Aldous")]))
     details = "Tell them about the broken gate."
-    assert wrong_task("Write a letter about a broken gate", details, context, []) == ""
-    assert wrong_task("Write a letter: gate", details, context, []).startswith("colon")
-    assert "private" in wrong_task("Write a letter from Wren Aldous", details, context, [])
+    assert wrong_task("Write a letter about a broken gate", details, clears, [], []) == ""
+    assert wrong_task("Write a letter: gate", details, clears, [], []).startswith("colon")
+    assert "private" in wrong_task("Write a letter from Wren Aldous", details, clears, [], [])
     same = "Write a letter about a broken gate"
-    assert wrong_task(same, details, context, [same]) == "repeated"
-    assert wrong_task("Write a letter to [Name of person]", details, context, []) == "leftover"
+    assert wrong_task(same, details, clears, [], [same]) == "repeated"
+    assert wrong_task("Write a letter to [Name of person]", details, clears, [], []) == "leftover"
+    assert wrong_task(same, "a_b-c-d-e-f-g-h-i", clears, [], []) == "garbled"
     assert wrong_text(text(3), [], []) == ""
     assert wrong_text(text(3), [], [text(3)]) == "repeated"
     assert wrong_text(text(3)[:-1] + " and then the rest of them went", [], []) == "unfinished"
     fixed = ["Write it in first person, 120 to 250 words, finished, with nothing left"]
     assert echoes("He said: write it in first person 120 to 250 words. Yes.", fixed)
     assert not echoes("He said: write it in first person, please, and soon.", fixed)
+
+
+FIXED = [part for each in load_templates().values() for part in each.fixed]
+GIRL = "I don't know about this girl. I don't think she's a good-looking girl. "
+FINE = (
+    "Dear Ruth, the roof is mended at last, and not one bucket stands in the hall any more. We "
+    "carried the old slates down on Saturday while the children counted them aloud. "
+)
+
+
+# What small models wrote instead of texts, most of it word for word.
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (GIRL * 10, "loops"),
+        (FINE + GIRL * 3, "loops"),
+        ("".join(f"{n}. I know a little of him. " for n in range(12)), "loops"),
+        (FINE + "Thank you, Bettina. " + "Bye, bye, Bettina Caffarelli. " * 7, "loops"),
+        (FINE * 2 + "Yours,\nYour Name", "slot"),
+        (FINE * 2 + "Sincerely, [Your Name]", "slot"),
+        (FINE * 2 + "Sincerely, (your full name)", "slot"),
+        (FINE * 2 + "Sent to <i_name> of the office.", "slot"),
+        (FINE + "Outline: what kind of text it is and its general topic. " + FINE, "echo"),
+        (FINE + "Use two or three of the private facts where they fit. " + FINE, "echo"),
+        (FINE * 2 + "Task1-write-a-guide-or-plan-to-the-employee, please.", "loops"),
+        (FINE + "Task1-write-a-guide-or-plan-to-the-employee, please, and the rest.", "garbled"),
+        (", ".join(f"{chr(97 + n)}_id: {1012 + n}" for n in range(26)) + ".", "garbled"),
+    ],
+)
+def test_what_weak_models_write_is_no_text(bad: str, why: str) -> None:
+    assert wrong_text(bad, FIXED, []).startswith(why)
+
+
+def test_a_refrain_and_a_list_are_no_loops() -> None:
+    refrain = "And still the river ran. "
+    verses = ("We dug the well in May. ", "The mule went lame in June. ", "July burnt every leaf. ")
+    assert wrong_text(FINE + refrain.join((*verses, "Then it rained. ")), FIXED, []) == ""
+    days = "".join(f"Day {n}: {verse}" for n, verse in enumerate(verses))
+    assert (
+        wrong_text(f"{FINE}{days}See https://example.org/{'abcdefgh' * 10} for more.", FIXED, [])
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("She owes [amount] to her sister.", "leftover"),
+        ("health, money, family, plans, quarrels, dates", "echo of the prompt"),
+        ("11111111111111111111 2 33", "garbled"),
+        ("She has a dog and a cat. " * 12, "loops"),
+    ],
+)
+def test_short_entries_are_screened(bad: str, why: str) -> None:
+    good_ones = ["Hides the key of the boat.", "Owes her sister $4,500."]
+    assert wrong_lines(good_ones, FIXED) == ""
+    assert wrong_lines([bad] if why == "garbled" else [*good_ones, bad], FIXED) == why
