@@ -43,7 +43,7 @@ def adapter_id(model: str, adapter: str | None) -> dict[str, Any]:
 
 
 def placed(model: str) -> str:
-    """A model, an adapter or a gate as workers find it: a path does not depend on the working folder."""
+    """A model, adapter or gate as workers find it: a path says nothing of the working folder."""
     path = Path(model).expanduser()
     is_path = path.suffix in {".gguf", ".npz"} or os.sep in model
     return str(path.absolute()) if is_path and path.is_file() else model

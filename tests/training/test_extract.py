@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from cogenesis.cli import main
+from cogenesis.context.private_context import PrivateContext
+from cogenesis.context.reader import Sample
 from cogenesis.engines.engine import Engine, Plain
 from cogenesis.engines.local import LocalEngine
 from cogenesis.errors import InputError, ModelError
@@ -169,12 +171,15 @@ def test_people_of_one_portrait_are_never_divided() -> None:
 
 def test_which_texts_the_device_model_knows() -> None:
     fold = fold_of("3_7", 4)
-    text = Tuning(4, fold).text(1, "3_7_4")
+    sample = Sample(PrivateContext(), "Write", "Dear", "3_7_4")
+    text = Tuning(4, fold).text(1, sample)
     assert (text.fold, text.seen) == (fold, False)
-    assert Tuning(4, (fold + 1) % 4).text(1, "3_7_4").seen
-    assert Tuning(seen=True).text(1, "3_7_4").seen
-    assert not Tuning().text(1, "3_7_4").seen
-    assert not Tuning(4).text(1, "3_7_4").seen
+    assert Tuning(4, (fold + 1) % 4).text(1, sample).seen
+    assert Tuning(seen=True).text(1, sample).seen
+    assert not Tuning().text(1, sample).seen
+    assert not Tuning(4).text(1, sample).seen
+    named = Sample(PrivateContext(), "Write", "Dear", "3_7_4", group="choir")
+    assert Tuning().text(1, named).group == "choir"
     for wrong in ((4, 4, False), (0, 1, False), (4, None, True)):
         with pytest.raises(InputError):
             Tuning(*wrong)

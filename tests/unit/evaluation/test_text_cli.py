@@ -49,7 +49,11 @@ MISTAKES = [
         ["--data", "people.json", "--system", "device:zero-shot", "--adapter", "none"],
         "--zero-shot-device",
     ),
-    ("text", ["--data", "people.json", "--system", "fusion:gate"], "--gate"),
+    (
+        "text",
+        ["--data", "people.json", "--system", "fusion:gate", "--adapter", "none"],
+        "--gate",
+    ),
     ("text", ["--data", "people.json", "--texts", "notes.txt"], "name another one"),
     ("text", ["--data", "own.json", "--unsafe-send-context"], "one person's own"),
     ("text", ["--data", "people.json", "--max-tokens", "0"], "--max-tokens"),
