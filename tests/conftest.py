@@ -38,6 +38,7 @@ DOORS = {
     "models/hub.py": "public model files",
     "models/llama_cpp.py": "looks for a free loopback port",
     "cloud_server.py": "the demo cloud, a separate process",
+    "engines/ray_cluster.py": "whether the user's own Ray cluster is there; Ray does the rest",
     "delay_proxy.py": "the demo cloud's network delay",
     "evaluation/replayed_cloud.py": "the demo cloud's earlier answers, on this machine",
 }

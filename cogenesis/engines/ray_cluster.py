@@ -23,6 +23,7 @@ import ipaddress
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -45,6 +46,8 @@ _QUIET: Final = {
 
 _LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's own switch for "this machine only", on all systems. Read when Ray is imported."""
+
+_KNOCK_S: Final = 5.0
 
 _FOLDERS: Final = ("/tmp", None)  # noqa: S108  (names of UNIX sockets must be short)
 
@@ -100,6 +103,7 @@ def joined(address: str) -> Iterator[Any]:
             "--ray-address is HOST:PORT, as “ray start --head” tells it (port 6379), and this "
             "machine is one of the cluster's"
         )
+    _knock(host.strip("[]"), int(port), address)
     with ExitStack() as stack:
         stack.enter_context(_environment(_QUIET | (_LOOPBACK if _is_loopback(host) else {})))
         ray = _unused_ray()
@@ -118,6 +122,20 @@ def joined(address: str) -> Iterator[Any]:
             ) from None
         _hush(ray)
         yield ray
+
+
+def _knock(host: str, port: int, address: str) -> None:
+    """Ray itself would wait for minutes and say so in warnings of its own.
+
+    Raises EngineError: nobody listens there.
+    """
+    try:
+        socket.create_connection((host, port), timeout=_KNOCK_S).close()
+    except OSError as error:
+        raise EngineError(
+            f"no Ray cluster answers at {address} ({error.strerror or error}): start one with "
+            "“ray start --head --port=6379”, or leave out --ray-address to have one started here"
+        ) from None
 
 
 @cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ import pytest
 
 from cogenesis.engines.engine import Done, Machine, Place, Plain, open_engine
 from cogenesis.engines.pace import Limits, Pace
-from cogenesis.errors import CloudError, InputError
+from cogenesis.errors import CloudError, EngineError, InputError
 
 
 @dataclass
@@ -196,3 +198,13 @@ def test_another_machine_writes_a_file_of_its_own() -> None:
 
 def test_machines_tell_themselves_apart_after_pickling() -> None:
     assert pickle.loads(pickle.dumps(Machine.here())) == Machine.here()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no Ray engine there")
+def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    engine = open_engine("ray", ray_address=address)
+    with pytest.raises(EngineError, match="no Ray cluster answers"), engine:
+        pass
