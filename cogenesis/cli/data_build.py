@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,8 +20,15 @@ from cogenesis.cli.engine_options import (
     chosen_engine,
 )
 from cogenesis.cli.evaluate_progress import progress
+from cogenesis.cli.paid_work import (
+    PriceInOption,
+    PriceOutOption,
+    YesOption,
+    agreed,
+    duration,
+)
 from cogenesis.cli.write import CloudKind
-from cogenesis.errors import CloudError, InputError
+from cogenesis.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,15 +72,9 @@ def build(
     deadline: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds to wait for a reply.")
     ] = 300.0,
-    price_in: Annotated[
-        float | None, typer.Option(min=0, help="What a million tokens of prompts cost.")
-    ] = None,
-    price_out: Annotated[
-        float | None, typer.Option(min=0, help="What a million tokens of replies cost.")
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Go on after the estimate without asking.")
-    ] = False,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    yes: YesOption = False,
     engine: EngineOption = "local",
     ray_address: RayAddressOption = None,
     workers: WorkersOption = None,
@@ -125,7 +125,7 @@ def build(
             tokens_per_minute=tokens_per_minute,
         ) as working:
             _tell_estimate(settings, at_a_time, prices, requests_per_minute, tokens_per_minute)
-            if not yes and not _agreed():
+            if not yes and not agreed("--yes"):
                 raise typer.Exit(0)
             _run(Build(settings, working, made), at_a_time, prices)
         report = finish(settings, made, shares)
@@ -191,7 +191,7 @@ def _tell_estimate(
     )
     typer.echo(
         f"About {found.calls:,} questions: {found.tokens.sent:,} tokens to the cloud and "
-        f"{found.tokens.received:,} back, in {_duration(found.seconds)} if each reply is written "
+        f"{found.tokens.received:,} back, in {duration(found.seconds)} if each reply is written "
         f"at {TOKENS_A_SECOND:.0f} tokens a second (bound by {found.bound}); {cost}. Replies that "
         "cannot be used come on top, those in the folder cost nothing.",
         err=True,
@@ -211,7 +211,7 @@ def _after_portraits(settings: Settings, measured: Measured, at_a_time: int, pri
     found = forecast(rest, whole.calls, at_a_time=at_a_time, prices=prices)
     return (
         f"Measured on {measured.calls:,} questions: {1 / speed if speed else 0:,.1f} tokens a "
-        f"second each. All people take about {_duration(found.seconds)}."
+        f"second each. All people take about {duration(found.seconds)}."
     )
 
 
@@ -222,18 +222,6 @@ def _taken(measured: Measured, prices: Prices) -> dict[str, Any]:
         "seconds_of_all_questions": round(measured.seconds, 1),
         "cost": prices.of(measured.tokens),
     }
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        raise InputError("nobody can be asked here: go on with the same command and --yes")
-    return typer.confirm("Go on?", err=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _told(told: dict[str, Any], out: Path, *, as_json: bool) -> None:

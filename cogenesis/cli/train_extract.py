@@ -169,6 +169,8 @@ class _Run:
         load_parquet()
         data = KnownFile.of(self._data)
         samples = first_samples(data.path, limit, self._left_out)  # mistakes first
+        if not samples:
+            raise InputError("no sample of --data can be used: give another file")
         model, about_device = self._device(*device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}

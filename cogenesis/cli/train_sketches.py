@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +19,13 @@ from cogenesis.cli.engine_options import (
     chosen_engine,
 )
 from cogenesis.cli.evaluate_progress import progress
+from cogenesis.cli.paid_work import (
+    PriceInOption,
+    PriceOutOption,
+    YesOption,
+    agreed,
+    duration,
+)
 from cogenesis.cli.write import CloudKind
 from cogenesis.errors import CloudError, InputError
 
@@ -64,15 +70,9 @@ def sketches(
     at_a_time: Annotated[
         int, typer.Option(min=1, max=4096, help="Outlines that are asked for at a time.")
     ] = 4,
-    price_in: Annotated[
-        float | None, typer.Option(min=0, help="What a million tokens of prompts cost.")
-    ] = None,
-    price_out: Annotated[
-        float | None, typer.Option(min=0, help="What a million tokens of replies cost.")
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Go on after the estimate without asking.")
-    ] = False,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    yes: YesOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the first ask, as for “write”.")] = 0,
     engine: EngineOption = "local",
@@ -171,7 +171,7 @@ class _Run:
                 return
             bar.stop()
             self._tell_estimate(len(rest))
-            if not yes and not _agreed():
+            if not yes and not agreed("--resume --yes"):
                 return
             bar.start()
             self._take(rest, bar, step)
@@ -260,27 +260,13 @@ def _estimated(found: Estimate, seconds: float) -> str:
     work = (
         f"The first outline took {seconds:.1f} s. For {found.samples} more, about "
         f"{likely.sent:,} tokens to the cloud and {likely.received:,} back, in about "
-        f"{_duration(found.seconds)}; at most {most.sent:,} and {most.received:,}."
+        f"{duration(found.seconds)}; at most {most.sent:,} and {most.received:,}."
     )
     if found.cost is None or found.most_cost is None:
         cost = "For the cost give the prices of a million tokens: --price-in, --price-out."
     else:
         cost = f"Cost: about {found.cost:,.4g}, at most {found.most_cost:,.4g}."
     return f"{work}\n{cost}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        raise InputError(
-            "nobody can be asked here: go on with the same command, --resume and --yes"
-        )
-    return typer.confirm("Go on?", err=True)
 
 
 def _show(told: dict[str, Any], out: Path, *, as_json: bool) -> None:

@@ -228,3 +228,17 @@ def test_the_file_names_nobody(tmp_path: Path) -> None:
     write(path, WORDS[:1])
     assert str(tmp_path) not in json.dumps(extract_head(path))
     assert SIZE > SEEN
+
+
+def test_data_without_a_usable_sample_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data.json", tmp_path / "out.parquet"
+    data.write_text('[{"additional_profile": "Name: Bo"}]')
+    options = ["--data", str(data), "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["cogenesis", "train", "extract", *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "no sample of --data can be used" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [data]
