@@ -27,7 +27,7 @@ def agreed(again: str) -> bool:
         InputError: nobody can be asked here.
     """
     if not sys.stdin.isatty():
-        raise InputError(f"nobody can be asked here: go on with the same command and {again}")
+        raise InputError(f"nobody can be asked here: give the same command again with {again}")
     return typer.confirm("Go on?", err=True)
 
 

@@ -171,7 +171,7 @@ class _Run:
                 return
             bar.stop()
             self._tell_estimate(len(rest))
-            if not yes and not agreed("--resume --yes"):
+            if not yes and not agreed("--resume and --yes"):
                 return
             bar.start()
             self._take(rest, bar, step)
