@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -181,7 +181,7 @@ class Asking:
         template: Template,
         values: Mapping[str, tuple[str, ...]],
         seed: int,
-        check: Callable[[FormT], str],
+        check: Callable[[FormT], FormT | str],
     ) -> Answer[FormT] | None:
         """A usable reply, or None where there was none after all attempts.
 
@@ -189,7 +189,8 @@ class Asking:
             form: what the reply must be.
             template, values: the prompt; the values were made up in this build.
             seed: of the first attempt.
-            check: what is wrong with a value that has the right form, in one word; "" if nothing.
+            check: of a value that has the right form, what of it is used; or what is wrong with
+                it, in one word.
         """
         self._made.learn(template.fixed)
         parts = [made_up(self._made, part) for part in template.filled(values) if part]
@@ -197,11 +198,11 @@ class Asking:
             number = seed + attempt * 1_000_003
             found = self._attempt(form, template, parts, number, repair=attempt == 0)
             if found is not None:
-                wrong = check(found.value)
-                if not wrong:
-                    self._made.learn(found.value.model_dump())
-                    return found
-                self.counts.events[f"{template.step}: {wrong}"] += 1
+                used = check(found.value)
+                if not isinstance(used, str):
+                    self._made.learn(used.model_dump())
+                    return replace(found, value=used)
+                self.counts.events[f"{template.step}: {used}"] += 1
         self.counts.events[f"{template.step}: given up"] += 1
         return None
 
@@ -215,13 +216,13 @@ class Asking:
         repair: bool,
     ) -> Answer[FormT] | None:
         messages: list[Message[Released]] = [Message("user", tuple(parts))]
-        key, reply, parsed = self._parsed(form, template, messages, seed)
+        key, reply, parsed = self._parsed(form, template, messages, seed, again=not repair)
         if isinstance(parsed, list):
             self.counts.events[f"{template.step}: {_kind(reply)}"] += 1
             if not (repair and reply["text"].strip()):
                 return None
             messages += self._repair(reply["text"], parsed)
-            key, reply, parsed = self._parsed(form, template, messages, seed)
+            key, reply, parsed = self._parsed(form, template, messages, seed, again=not repair)
             if isinstance(parsed, list):
                 self.counts.events[f"{template.step}: not repaired"] += 1
                 return None
@@ -240,12 +241,19 @@ class Asking:
         ]
 
     def _parsed(
-        self, form: type[FormT], template: Template, messages: list[Message[Released]], seed: int
+        self,
+        form: type[FormT],
+        template: Template,
+        messages: list[Message[Released]],
+        seed: int,
+        *,
+        again: bool,
     ) -> tuple[str, dict[str, Any], FormT | list[str]]:
         sampling = Sampling(
             temperature=0.8,
             top_p=0.95,
-            presence_penalty=0.5,
+            # A reply that is asked for again most often went round in circles.
+            presence_penalty=1.5 if again else 0.5,
             max_tokens=MAX_TOKENS[template.step],
             seed=seed,
         )

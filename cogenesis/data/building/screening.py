@@ -107,6 +107,16 @@ def wrong_lines(lines: Sequence[str], fixed: Sequence[str]) -> str:
     return _no_prose("\n".join(lines))
 
 
+def good_lines(lines: Sequence[str], fixed: Sequence[str], before: Sequence[str]) -> list[str]:
+    """Short entries without those that are wrong, or say again what one `before` them says."""
+    kept: list[str] = []
+    for each in lines:
+        others = [*before, *kept]
+        if each not in others and not wrong_lines([*others, each], fixed):
+            kept.append(each)
+    return kept
+
+
 def wrong_sample(sample: dict[str, Any]) -> str:
     """What is wrong with a finished sample; "" if nothing.
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from cogenesis.data.building.asking import Answer, Asking, Counts, Server
-from cogenesis.data.building.forms import Portrait, Profile, Tasks, WritingTask, Written
+from cogenesis.data.building.forms import FormT, Portrait, Profile, Tasks, WritingTask, Written
 from cogenesis.data.building.plan import Group, Person, Wanted
 from cogenesis.data.building.samples import (
     PersonTexts,
@@ -21,7 +23,13 @@ from cogenesis.data.building.samples import (
     fact_found,
     samples_of,
 )
-from cogenesis.data.building.screening import wrong_lines, wrong_sample, wrong_task, wrong_text
+from cogenesis.data.building.screening import (
+    good_lines,
+    wrong_lines,
+    wrong_sample,
+    wrong_task,
+    wrong_text,
+)
 from cogenesis.data.building.templates import StepName, Template
 from cogenesis.data.leaks import clearing
 from cogenesis.data.repeats import alike, runs
@@ -81,13 +89,14 @@ class Maker:
         }
         asking.learn(values)
 
-        def check(found: Portrait) -> str:
-            wrong = wrong_lines([found.occupation, found.description, *found.traits], self._fixed)
+        def check(found: Portrait) -> Portrait | str:
+            wrong = wrong_lines([found.occupation, found.description], self._fixed)
             if wrong:
                 return wrong
             line = portrait_line(found.model_dump())
-            same = any(alike(runs(line), runs(each)) > SAME_PORTRAIT for each in others)
-            return "repeated" if same else ""
+            if any(alike(runs(line), runs(each)) > SAME_PORTRAIT for each in others):
+                return "repeated"
+            return self._tidied(found, "traits")
 
         answer = asking.ask(
             Portrait, self._templates["portrait"], values, self._seed + 1_009 * twins, check
@@ -115,6 +124,18 @@ class Maker:
         verdicts = [wrong_sample(sample) for sample in samples]
         return replace(_outcome(found.told(), record, asking), verdicts=verdicts)
 
+    def _tidied(self, found: FormT, *names: str) -> FormT | str:
+        """A reply without those entries of its lists that are wrong; or why too few are left."""
+        lists: dict[str, list[str]] = {}
+        for name in names:
+            before = [line for lines in lists.values() for line in lines]
+            lists[name] = good_lines(getattr(found, name), self._fixed, before)
+        try:
+            return type(found).model_validate(found.model_dump() | lists)
+        except ValidationError:
+            every = [line for name in names for line in getattr(found, name)]
+            return wrong_lines(every, self._fixed) or "repeated"
+
     def _begin(self) -> Asking:
         return Asking(self._server, MadeUp(self._source), Counts())
 
@@ -131,12 +152,15 @@ class Maker:
         }
         asking.learn(values)
 
-        def check(found: Profile) -> str:
-            all_of = (*found.private_facts, *found.device_activity)
-            if len(set(all_of)) < 0.7 * len(all_of):
-                return "repeated"
-            more = (*found.personal_traits, *found.writing_style, *found.ai_assistant)
-            return wrong_lines([*all_of, *more], self._fixed)
+        def check(found: Profile) -> Profile | str:
+            return self._tidied(
+                found,
+                "private_facts",
+                "device_activity",
+                "personal_traits",
+                "writing_style",
+                "ai_assistant",
+            )
 
         seed = self._seed + person.number
         answer = asking.ask(Profile, self._templates["profile"], values, seed, check)
@@ -161,7 +185,7 @@ class Maker:
             }
             asking.learn(values)
             seed = self._seed + found.person.number * 2 + round_ + 7_919
-            answer = asking.ask(Tasks, self._templates["tasks"], values, seed, lambda _: "")
+            answer = asking.ask(Tasks, self._templates["tasks"], values, seed, lambda each: each)
             _note(record, "tasks", answer)
             for task in [] if answer is None else answer.value.tasks[: len(kinds)]:
                 earlier = [each.task for each in taken]
@@ -195,12 +219,10 @@ class Maker:
         asking.learn(values)
         template = self._templates["text"]
 
-        def check(reply: Written) -> str:
+        def check(reply: Written) -> Written | str:
             earlier = [each.text for each in found.texts]
-            wrong = wrong_lines(reply.outline, self._fixed)
-            if wrong:
-                return f"{wrong} in the outline"
-            return wrong_text(reply.text, self._fixed, earlier)
+            wrong = wrong_text(reply.text, self._fixed, earlier)
+            return wrong or self._tidied(reply, "outline")
 
         seed = self._seed + found.person.number * 100 + number + 104_729
         answer = asking.ask(Written, template, values, seed, check)
