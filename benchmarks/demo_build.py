@@ -4,7 +4,9 @@
 
 A real llama.cpp server (`cogenesis cloud`, held to the JSON schemas) answers `data build`; each
 sample is read back as training reads it; `data check` looks at the splits; `train device` tunes
-on the training split and validates on the other. Begun again with the same folder and port it
+on the training split and validates on the other. The demo model cannot write: with
+`--screening full` nearly all of its replies are refused, so by default replies are looked at for
+their form, placeholders and leaks alone. Begun again with the same folder and port it
 goes on, and `replies` counts this run's questions and those that were there.
 """
 
@@ -31,6 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--history", type=int, default=2)
+    parser.add_argument("--screening", default="leaks", help="as `data build` takes it")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of the server")
     parser.add_argument("--port", type=int, default=8094)
@@ -49,6 +52,7 @@ def main() -> None:
         "options": {
             "people": options.people,
             "history": options.history,
+            "screening": options.screening,
             "epochs": options.epochs,
             "server_threads": options.threads,
         },
@@ -68,7 +72,8 @@ def cogenesis(*arguments: object, may_fail: bool = False) -> Any:
 def build(options: argparse.Namespace, url: str) -> dict[str, Any]:
     told: dict[str, Any] = cogenesis(
         "data", "build", "--people", options.people, "--history", options.history,
-        "--splits", SPLITS, "--cloud-url", url, "--cloud-model", "demo-cloud",
+        "--splits", SPLITS, "--screening", options.screening,
+        "--cloud-url", url, "--cloud-model", "demo-cloud",
         "--at-a-time", 1, "--out", options.out, "--ledger", options.out.parent / "ledger.sqlite",
         "--yes",
     )  # fmt: skip

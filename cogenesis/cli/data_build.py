@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -66,6 +66,13 @@ def build(
         typer.Option(help="A folder with your own prompts: see “cogenesis data templates”."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same people.")] = 0,
+    screening: Annotated[
+        Literal["full", "leaks"],
+        typer.Option(
+            help="What replies are refused for. leaks: only for their form, for placeholders and "
+            "for what the guard keeps back, to try the way with a model that cannot write."
+        ),
+    ] = "full",
     at_a_time: Annotated[
         int, typer.Option(min=1, max=4096, help="People that are worked on at once.")
     ] = 4,
@@ -106,7 +113,7 @@ def build(
     from cogenesis.engines.cloud import CloudAddress
     from cogenesis.engines.cost import Prices
 
-    wanted = Wanted(people, tasks, history, group_size, seed)
+    wanted = Wanted(people, tasks, history, group_size, seed, screening)
     shares, prompts = parse_shares(splits), load_templates(templates)
     address = CloudAddress.of(
         cloud_url, cloud_model, cloud_kind, key_env=cloud_key_env, ledger=ledger

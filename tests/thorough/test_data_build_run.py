@@ -17,7 +17,7 @@ from cogenesis.data.rows import Row, row_of
 from cogenesis.errors import CogenesisError
 from cogenesis.privacy.ledger import Ledger
 from cogenesis.training.folds import group_of
-from tests.unit.data.building.invented import Answer, good, server
+from tests.unit.data.building.invented import Answer, good, line, server
 from tests.unit.models.loopback import Handler, Loopback
 
 OPTIONS = ["--people", "6", "--tasks", "2", "--history", "2", "--group-size", "2", "--yes"]
@@ -171,6 +171,24 @@ def test_another_number_of_tasks_is_refused_before_anything_is_paid(tmp_path: Pa
         other = built(cloud.url, tmp_path / "out", "--tasks", "3")
     assert other.exit_code == 2 and "a build with tasks 2" in other.output
     assert len(cloud.asked) == asked and made(tmp_path / "out") == before
+
+
+def test_a_model_that_cannot_write_is_tried_with_another_screening(tmp_path: Path) -> None:
+    """What goes round in circles is refused, unless somebody says that it does not matter."""
+
+    def circling(step: str, prompt: str, number: int) -> Any:
+        reply = good(step, prompt, number)
+        return reply | ({"text": f"I like {line(number, 6)}. " * 20} if step == "text" else {})
+
+    with Loopback(server(circling)) as cloud:
+        strict = built(cloud.url, tmp_path / "strict")
+        assert strict.exit_code == 4 and not made(tmp_path / "strict")
+        tried = built(cloud.url, tmp_path / "tried", "--screening", "leaks")
+        assert tried.exit_code == 0 and made(tmp_path / "tried")
+        other = built(cloud.url, tmp_path / "tried")
+    assert other.exit_code == 2 and "a build with screening leaks" in other.output
+    told = json.loads((tmp_path / "tried" / "report.json").read_text())
+    assert told["screening"] == "leaks"
 
 
 def test_an_out_that_is_a_file_is_named(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def finish(settings: Settings, made: Made, shares: Mapping[str, float]) -> dict[
     remove_former(settings.folder, shares)
     report = {
         "people": len(made.people),
+        "screening": settings.wanted.screening,
         "samples": {name: told.samples[name] for name in shares},
         "groups": {name: told.groups[name] for name in shares},
         "dropped": dict(dropped.most_common()),

@@ -29,7 +29,7 @@ REPLIES: Final = "replies"
 _OURS: Final = frozenset({"build", "provenance", "replies", "report"})
 """Names in the folder that no split may have."""
 
-_FIXED: Final = ("form", "model", "tasks", "history", "group", "seed", "templates")
+_FIXED: Final = ("form", "model", "tasks", "history", "group", "seed", "screening", "templates")
 """What every question depends on. Another number of tasks asks each person anew for all of them,
 and each text, too."""
 

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cogenesis.data.coverage import field_names
 from cogenesis.errors import InputError, MissingExtraError
@@ -59,6 +59,9 @@ KINDS: Final = (
     "a complaint or request to an office",
 )
 
+Screening = Literal["full", "leaks"]
+"""How closely replies are looked at."""
+
 MAX_PEOPLE: Final = 10_000_000
 
 _NAMING: Final = threading.Lock()
@@ -74,6 +77,7 @@ class Wanted:
         history: earlier texts of each sample.
         group: people made from one portrait.
         seed: of everything.
+        screening: "full", or "leaks" for the form, placeholders and what the guard keeps alone.
     """
 
     people: int
@@ -81,6 +85,7 @@ class Wanted:
     history: int
     group: int
     seed: int
+    screening: Screening = "full"
 
     def __post_init__(self) -> None:
         if not 1 <= self.people <= MAX_PEOPLE:

@@ -53,6 +53,8 @@ def wrong_task(
     clears: Callable[[str], bool],
     fixed: Sequence[str],
     earlier: Sequence[str],
+    *,
+    prose: bool = True,
 ) -> str:
     """What is wrong with a task; "" if nothing.
 
@@ -61,33 +63,40 @@ def wrong_task(
         clears: whether the guard lets a text go, for this person.
         fixed: the fixed texts of the prompts.
         earlier: general parts of the same person.
+        prose: as in `wrong_text`.
     """
     if ": " in task or task.endswith(":"):
         return "colon in the general part"
-    if any(alike(runs(task), runs(each)) > SAME for each in earlier):
+    if prose and any(alike(runs(task), runs(each)) > SAME for each in earlier):
         return "repeated"
-    wrong = wrong_lines([task, details], fixed)
+    wrong = wrong_lines([task, details], fixed, prose=prose)
     if wrong:
         return wrong
     return "" if clears(task) else "private in the general part"
 
 
-def wrong_text(text: str, fixed: Sequence[str], earlier: Sequence[str]) -> str:
+def wrong_text(
+    text: str, fixed: Sequence[str], earlier: Sequence[str], *, prose: bool = True
+) -> str:
     """What is wrong with a text; "" if nothing.
 
     Args:
         text: what the model wrote.
         fixed: the fixed texts of the prompts.
         earlier: texts of the same person.
+        prose: whether it must be prose that was not there before. Without, placeholders and
+            remarks are looked for and nothing else: for a model that cannot write.
     """
     words = len(_WORD.findall(text))
-    if words < MIN_WORDS:
+    if prose and words < MIN_WORDS:
         return "too short"
     if words > MAX_WORDS:
         return "too long"
     found = leftovers(text)
     if found:
         return found[0].kind
+    if not prose:
+        return ""
     if unfinished(text):
         return "unfinished"
     if echoes(text, fixed):
@@ -97,22 +106,30 @@ def wrong_text(text: str, fixed: Sequence[str], earlier: Sequence[str]) -> str:
     return _no_prose(text)
 
 
-def wrong_lines(lines: Sequence[str], fixed: Sequence[str]) -> str:
-    """What is wrong with short entries (of a portrait, a profile, an outline); "" if nothing."""
-    if any(echoes(each, fixed) for each in lines):
+def wrong_lines(lines: Sequence[str], fixed: Sequence[str], *, prose: bool = True) -> str:
+    """What is wrong with short entries (of a portrait, a profile, an outline); "" if nothing.
+
+    `prose` as in `wrong_text`.
+    """
+    if prose and any(echoes(each, fixed) for each in lines):
         return "echo of the prompt"
     # A short entry is no placeholder because it is short.
     if any(leftovers(f"{each}. One two three four five.") for each in lines):
         return "leftover"
-    return _no_prose("\n".join(lines))
+    return _no_prose("\n".join(lines)) if prose else ""
 
 
-def good_lines(lines: Sequence[str], fixed: Sequence[str], before: Sequence[str]) -> list[str]:
-    """Short entries without those that are wrong, or say again what one `before` them says."""
+def good_lines(
+    lines: Sequence[str], fixed: Sequence[str], before: Sequence[str], *, prose: bool = True
+) -> list[str]:
+    """Short entries without those that are wrong, or say again what one `before` them says.
+
+    `prose` as in `wrong_text`.
+    """
     kept: list[str] = []
     for each in lines:
         others = [*before, *kept]
-        if each not in others and not wrong_lines([*others, each], fixed):
+        if each not in others and not wrong_lines([*others, each], fixed, prose=prose):
             kept.append(each)
     return kept
 

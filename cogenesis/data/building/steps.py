@@ -71,6 +71,7 @@ class Maker:
     ) -> None:
         self._server, self._templates = server, templates
         self._wanted, self._seed, self._source = wanted, wanted.seed, source
+        self._prose = wanted.screening == "full"
         # An echo is one of whichever step: a model tells of tasks in a text.
         self._fixed = tuple(part for each in templates.values() for part in each.fixed)
 
@@ -90,11 +91,14 @@ class Maker:
         asking.learn(values)
 
         def check(found: Portrait) -> Portrait | str:
-            wrong = wrong_lines([found.occupation, found.description], self._fixed)
+            wrong = wrong_lines(
+                [found.occupation, found.description], self._fixed, prose=self._prose
+            )
             if wrong:
                 return wrong
             line = portrait_line(found.model_dump())
-            if any(alike(runs(line), runs(each)) > SAME_PORTRAIT for each in others):
+            same = any(alike(runs(line), runs(each)) > SAME_PORTRAIT for each in others)
+            if self._prose and same:
                 return "repeated"
             return self._tidied(found, "traits")
 
@@ -129,12 +133,12 @@ class Maker:
         lists: dict[str, list[str]] = {}
         for name in names:
             before = [line for lines in lists.values() for line in lines]
-            lists[name] = good_lines(getattr(found, name), self._fixed, before)
+            lists[name] = good_lines(getattr(found, name), self._fixed, before, prose=self._prose)
         try:
             return type(found).model_validate(found.model_dump() | lists)
         except ValidationError:
             every = [line for name in names for line in getattr(found, name)]
-            return wrong_lines(every, self._fixed) or "repeated"
+            return wrong_lines(every, self._fixed, prose=self._prose) or "repeated"
 
     def _begin(self) -> Asking:
         return Asking(self._server, MadeUp(self._source), Counts())
@@ -189,7 +193,9 @@ class Maker:
             _note(record, "tasks", answer)
             for task in [] if answer is None else answer.value.tasks[: len(kinds)]:
                 earlier = [each.task for each in taken]
-                why = wrong_task(task.task, task.details, clears, self._fixed, earlier)
+                why = wrong_task(
+                    task.task, task.details, clears, self._fixed, earlier, prose=self._prose
+                )
                 if why:
                     wrong[f"tasks: {why}"] += 1
                 else:
@@ -221,7 +227,7 @@ class Maker:
 
         def check(reply: Written) -> Written | str:
             earlier = [each.text for each in found.texts]
-            wrong = wrong_text(reply.text, self._fixed, earlier)
+            wrong = wrong_text(reply.text, self._fixed, earlier, prose=self._prose)
             return wrong or self._tidied(reply, "outline")
 
         seed = self._seed + found.person.number * 100 + number + 104_729

@@ -19,7 +19,13 @@ from cogenesis.context.private_context import PrivateContext, ProfileField
 from cogenesis.data.building.folder import Splits, parse_shares
 from cogenesis.data.building.forms import FORMS, SCHEMAS, Written, parse
 from cogenesis.data.building.plan import KINDS, REGIONS, Wanted, group_of, person_of
-from cogenesis.data.building.screening import echoes, wrong_lines, wrong_task, wrong_text
+from cogenesis.data.building.screening import (
+    echoes,
+    good_lines,
+    wrong_lines,
+    wrong_task,
+    wrong_text,
+)
 from cogenesis.data.building.templates import STEPS, load_templates, write_templates
 from cogenesis.data.coverage import field_of
 from cogenesis.data.leaks import clearing
@@ -280,3 +286,22 @@ def test_short_entries_are_screened(bad: str, why: str) -> None:
     good_ones = ["Hides the key of the boat.", "Owes her sister $4,500."]
     assert wrong_lines(good_ones, FIXED) == ""
     assert wrong_lines([bad] if why == "garbled" else [*good_ones, bad], FIXED) == why
+
+
+def test_entries_that_are_wrong_are_left_out_and_the_others_stay() -> None:
+    fine = ["Hides the key of the boat.", "Owes her sister $4,500."]
+    bad = ["She owes [amount] to her sister.", fine[0], "11111111111111111111 2 33"]
+    assert good_lines([*fine, *bad], FIXED, []) == fine
+    assert good_lines(fine, FIXED, [fine[1]]) == fine[:1]
+
+
+def test_without_prose_only_placeholders_and_leaks_count() -> None:
+    clears = clearing(PrivateContext([ProfileField("Name", "Wren Aldous")]))
+    assert wrong_text(GIRL * 10, FIXED, [GIRL * 10], prose=False) == ""
+    assert wrong_text(FINE + "Sincerely, [Your Name]", FIXED, [], prose=False) == "slot"
+    assert wrong_lines(["She has a dog and a cat. " * 12], FIXED, prose=False) == ""
+    assert wrong_lines(["She owes [amount] to her sister."], FIXED, prose=False) == "leftover"
+    same = "Write a letter about a broken gate"
+    assert wrong_task(same, GIRL * 3, clears, FIXED, [same], prose=False) == ""
+    told = wrong_task("Write a letter from Wren Aldous", GIRL, clears, [], [], prose=False)
+    assert "private" in told
