@@ -135,7 +135,7 @@ class Engine(Protocol):
     def map(
         self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
     ) -> Iterator[Done[ResultT] | Lost]:
-        """Work on all items; close the iterator to stop.
+        """Work on all items; close the iterator to stop. Leaving the engine closes it, too.
 
         Raises:
             CogenesisError: what `open` or the work raised, in whichever worker.

@@ -18,11 +18,12 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final, Generic
+from weakref import WeakSet
 
 from cogenesis import __version__
 from cogenesis.engines.engine import Done, ItemT, Lost, Machine, Opening, ResultT
@@ -87,6 +88,7 @@ class RayEngine:
         self._workers, self._address = workers, address
         self._cluster: AbstractContextManager[Any] | None = None
         self._ray: Any = None
+        self._maps: WeakSet[Generator[Any, None, None]] = WeakSet()
 
     @property
     def at_a_time(self) -> int:
@@ -104,6 +106,9 @@ class RayEngine:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        """Nothing is left open, also where whoever took the results stopped and did not say so."""
+        for each in list(self._maps):
+            each.close()
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.__exit__(*error)
@@ -112,6 +117,13 @@ class RayEngine:
         self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
     ) -> Iterator[Done[ResultT] | Lost]:
         """Work on all items; they come back in the order in which they are done."""
+        found = self._map(opening, items)
+        self._maps.add(found)
+        return found
+
+    def _map(
+        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
+    ) -> Generator[Done[ResultT] | Lost, None, None]:
         waiting = iter(items)
         # Fewer items than workers: nobody opens models for nothing.
         first = list(islice(waiting, min(self._most(), self.at_a_time)))

@@ -18,6 +18,13 @@ ASKS: Final = 2
 """A reply that is no outline is asked for once more, with another seed."""
 
 
+_STEP_S: Final = 0.1
+
+_END_S: Final = 1.0
+"""For a request that was hung up to note its end in the ledger. Whoever waits for it goes on then,
+whatever the server does."""
+
+
 class SketchRequest:
     """An outline on its way. Starts at once, in a thread of its own.
 
@@ -51,8 +58,12 @@ class SketchRequest:
             CloudError: the cloud failed, or gave no outline twice.
             PrivacyError: the request was not allowed to leave.
         """
-        self._thread.join(self._deadline.remaining())
-        if self._thread.is_alive():
+        while self._thread.is_alive() and not self._deadline.passed():
+            # In short steps: a deadline that is called off meanwhile ends the wait, too.
+            self._thread.join(min(_STEP_S, self._deadline.remaining()))
+        if self._cancelled.is_set():
+            self._thread.join(_END_S)
+        elif self._thread.is_alive():
             self.cancel()
             raise CloudError("timeout", f"{self._cloud.name} took longer than the deadline")
         if self._error is not None:

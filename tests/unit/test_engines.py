@@ -208,3 +208,14 @@ def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
     engine = open_engine("ray", ray_address=address)
     with pytest.raises(EngineError, match="no Ray cluster answers"), engine:
         pass
+
+
+def test_whoever_stops_in_the_middle_leaves_nothing_open() -> None:
+    """A traceback keeps the iterator alive; what is on its way is hung up all the same."""
+    opening = Recorded()
+    with pytest.raises(KeyboardInterrupt), open_engine("local", at_a_time=1) as engine:
+        results = engine.map(opening, numbered(5))
+        next(results)
+        raise KeyboardInterrupt
+    assert opening.told == ["open", "close"]
+    assert next(results, None) is None
