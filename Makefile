@@ -28,6 +28,7 @@ test: $(DEV)
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal -m hypothesis --hypothesis-profile full
 	$(BIN)/python -m pytest tests/thorough -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests/scale
 	$(BIN)/python -m pytest tests/training
 	$(BIN)/python -m pytest tests/integration
 
