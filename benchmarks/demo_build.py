@@ -1,13 +1,13 @@
 """Do the demo models go all the way: people made up, checked, tuned on? Prints JSON.
 
-    python -m benchmarks.demo_build --out FOLDER [--people 20] [--history 2] [--epochs 1]
+    python -m benchmarks.demo_build --out FOLDER [--people 20] [--history 1] [--epochs 1]
 
 A real llama.cpp server (`cogenesis cloud`, held to the JSON schemas) answers `data build`; each
 sample is read back as training reads it; `data check` looks at the splits; `train device` tunes
 on the training split and validates on the other. The demo model cannot write: with
 `--screening full` nearly all of its replies are refused, so by default replies are looked at for
-their form, placeholders and leaks alone. Begun again with the same folder and port it
-goes on, and `replies` counts this run's questions and those that were there.
+their form, placeholders and leaks alone. Begun again with the same folder it goes on; `now` in
+the report counts this run's questions, and `replies_kept_before` those that were there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--people", type=int, default=20)
-    parser.add_argument("--history", type=int, default=2)
+    parser.add_argument("--history", type=int, default=1)
     parser.add_argument("--screening", default="leaks", help="as `data build` takes it")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of the server")
@@ -57,7 +57,9 @@ def main() -> None:
             "server_threads": options.threads,
         },
         **where,
-        "command": "python -m benchmarks.demo_build --out FOLDER",
+        "command": "python -m benchmarks.demo_build --out FOLDER "
+        f"--people {options.people} --history {options.history} --screening {options.screening} "
+        f"--epochs {options.epochs} --threads {options.threads}",
     }
     print(json.dumps(report, indent=2))
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,13 @@ def arguments() -> argparse.Namespace:
 def built(report: dict[str, Any]) -> tuple[Measured, int]:
     """What a build took. Replies that it found in its folder are taken to be like the others."""
     told = report.get("build", report)
-    now = told["now"]
+    now, samples = told["now"], sum(told["samples"].values())
+    if not (now["questions"] and samples):
+        raise SystemExit("the build asked nothing, or no sample came out: give another report")
     share = 1 + now["replies_kept_before"] / now["questions"]
     tokens = Tokens(*(round(now["tokens"][name] * share) for name in ("sent", "received")))
-    seconds = now["seconds_of_all_questions"] * share
-    took = Measured(round(now["questions"] * share), tokens, seconds)
-    return took, sum(told["samples"].values())
+    seconds, reserved = now["seconds_of_all_questions"] * share, now["tokens_reserved"] * share
+    return Measured(round(now["questions"] * share), tokens, seconds, round(reserved)), samples
 
 
 def per_sample(took: Measured, samples: int) -> dict[str, float]:
@@ -86,7 +88,7 @@ def forecast_of(took: Measured, samples: int, options: argparse.Namespace) -> di
     speed = options.tokens_per_second
     seconds = 0.0 if speed is None else took.tokens.received / speed
     found = forecast(
-        Measured(took.calls, took.tokens, seconds),
+        replace(took, seconds=seconds),
         took.calls / samples * options.samples,
         at_a_time=options.at_a_time,
         prices=Prices(options.price_in, options.price_out),

@@ -51,7 +51,7 @@ class Asking:
 
             def work(number: int) -> Answered:
                 sampling = Sampling(max_tokens=64, seed=number)
-                key = question_key(self.cloud.url, self.cloud.model, {"seed": number})
+                key = question_key(self.cloud.model, {"seed": number})
 
                 def call() -> dict[str, Any]:
                     place.pace.wait(tokens=80)

@@ -27,7 +27,6 @@ from cogenesis.cli.paid_work import (
     agreed,
     duration,
 )
-from cogenesis.cli.write import CloudKind
 from cogenesis.errors import CloudError
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from cogenesis.data.building.pipeline import Build, Settings
     from cogenesis.engines.cost import Measured, Prices
+    from cogenesis.engines.pace import Limits
 
 
 def build(
@@ -47,7 +47,6 @@ def build(
         str | None,
         typer.Option(envvar="COGENESIS_CLOUD_MODEL", help="The model's name on that server."),
     ] = None,
-    cloud_kind: Annotated[CloudKind, typer.Option(help="The server's kind.")] = "auto",
     cloud_key_env: Annotated[
         str, typer.Option(help="Environment variable that holds the API key.")
     ] = "COGENESIS_CLOUD_KEY",
@@ -69,8 +68,9 @@ def build(
     screening: Annotated[
         Literal["full", "leaks"],
         typer.Option(
-            help="What replies are refused for. leaks: only for their form, for placeholders and "
-            "for what the guard keeps back, to try the way with a model that cannot write."
+            help="What replies are refused for. leaks: only for their form, placeholders, an "
+            "answer among the earlier texts and what the guard keeps back, to try the way with a "
+            "model that cannot write."
         ),
     ] = "full",
     at_a_time: Annotated[
@@ -112,16 +112,15 @@ def build(
     from cogenesis.data.building.templates import load_templates
     from cogenesis.engines.cloud import CloudAddress
     from cogenesis.engines.cost import Prices
+    from cogenesis.engines.pace import Limits
 
     wanted = Wanted(people, tasks, history, group_size, seed, screening)
     shares, prompts = parse_shares(splits), load_templates(templates)
-    address = CloudAddress.of(
-        cloud_url, cloud_model, cloud_kind, key_env=cloud_key_env, ledger=ledger
-    )
+    address = CloudAddress.of(cloud_url, cloud_model, key_env=cloud_key_env, ledger=ledger)
     person_of(wanted, 0)  # is Faker here? Better now than after the portraits were paid for
     begin(out, wanted, cloud_model, prompts, shares)
     settings = Settings(wanted, address, prompts, out.absolute(), deadline)
-    prices = Prices(price_in, price_out)
+    prices, limits = Prices(price_in, price_out), Limits(requests_per_minute, tokens_per_minute)
     with Made.opened(settings.folder) as made:
         with chosen_engine(
             engine,
@@ -131,10 +130,10 @@ def build(
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
         ) as working:
-            _tell_estimate(settings, at_a_time, prices, requests_per_minute, tokens_per_minute)
+            _tell_estimate(settings, at_a_time, prices, limits)
             if not yes and not agreed("--yes"):
                 raise typer.Exit(0)
-            _run(Build(settings, working, made), at_a_time, prices)
+            _run(Build(settings, working, made), at_a_time, prices, limits)
         report = finish(settings, made, shares)
     taken = _taken(made.measured, prices) | {"replies_kept_before": made.kept}
     _told(report | {"now": taken, "folder": str(out), **when_and_where()}, out, as_json=as_json)
@@ -155,7 +154,7 @@ def templates(
         typer.echo(f"Written: {path}")
 
 
-def _run(build_: Build, at_a_time: int, prices: Prices) -> None:
+def _run(build_: Build, at_a_time: int, prices: Prices, limits: Limits) -> None:
     """Both passes, with bars; between them what the rest will take, as measured."""
     wanted = build_.settings.wanted
     with progress() as bar:
@@ -163,7 +162,8 @@ def _run(build_: Build, at_a_time: int, prices: Prices) -> None:
         measured = build_.made.measured
         if measured.calls:
             bar.stop()
-            typer.echo(_after_portraits(build_.settings, measured, at_a_time, prices), err=True)
+            told = _after_portraits(build_.settings, measured, at_a_time, prices, limits)
+            typer.echo(told, err=True)
             bar.start()
         _pass(bar, "people", build_.people(), wanted.people)
 
@@ -176,21 +176,12 @@ def _pass(bar: Any, name: str, steps: Iterator[int], total: int) -> None:
     bar.update(task, completed=total)
 
 
-def _tell_estimate(
-    settings: Settings,
-    at_a_time: int,
-    prices: Prices,
-    requests: float | None,
-    tokens: float | None,
-) -> None:
+def _tell_estimate(settings: Settings, at_a_time: int, prices: Prices, limits: Limits) -> None:
     from cogenesis.data.building.estimate import TOKENS_A_SECOND, assumed
     from cogenesis.engines.cost import forecast
-    from cogenesis.engines.pace import Limits
 
     whole = assumed(settings.wanted, settings.templates)
-    found = forecast(
-        whole, whole.calls, at_a_time=at_a_time, prices=prices, limits=Limits(requests, tokens)
-    )
+    found = forecast(whole, whole.calls, at_a_time=at_a_time, prices=prices, limits=limits)
     cost = (
         "for the cost give the prices of a million tokens: --price-in, --price-out"
         if found.cost is None
@@ -205,8 +196,10 @@ def _tell_estimate(
     )
 
 
-def _after_portraits(settings: Settings, measured: Measured, at_a_time: int, prices: Prices) -> str:
-    """The rest, at the speed that the portraits had."""
+def _after_portraits(
+    settings: Settings, measured: Measured, at_a_time: int, prices: Prices, limits: Limits
+) -> str:
+    """The rest, at the speed that the portraits had; less where replies are there already."""
     from dataclasses import replace
 
     from cogenesis.data.building.estimate import assumed
@@ -215,10 +208,11 @@ def _after_portraits(settings: Settings, measured: Measured, at_a_time: int, pri
     whole = assumed(settings.wanted, settings.templates)
     speed = measured.seconds / max(1, measured.tokens.received)
     rest = replace(whole, seconds=whole.tokens.received * speed)
-    found = forecast(rest, whole.calls, at_a_time=at_a_time, prices=prices)
+    found = forecast(rest, whole.calls, at_a_time=at_a_time, prices=prices, limits=limits)
     return (
         f"Measured on {measured.calls:,} questions: {1 / speed if speed else 0:,.1f} tokens a "
-        f"second each. All people take about {duration(found.seconds)}."
+        f"second each. A build of this size takes about {duration(found.seconds)} (bound by "
+        f"{found.bound}), less where replies are there already."
     )
 
 
@@ -226,6 +220,7 @@ def _taken(measured: Measured, prices: Prices) -> dict[str, Any]:
     return {
         "questions": measured.calls,
         "tokens": asdict(measured.tokens),
+        "tokens_reserved": measured.reserved,
         "seconds_of_all_questions": round(measured.seconds, 1),
         "cost": prices.of(measured.tokens),
     }

@@ -1,6 +1,6 @@
 """Replies that were paid for, so that nothing is asked twice: also after a crash.
 
-A reply is kept under the SHA-256 of what was asked: address, model, messages, settings, seed.
+A reply is kept under the SHA-256 of what was asked: model, messages, settings, seed.
 The same question has the same answer in every run, in every process, until the folder is
 removed. Each reply is a file of its own:
 
@@ -14,8 +14,8 @@ of processes may use the folder, on a network folder too.
 The folder gets mode 0700, the files 0600: what a model wrote may be about the user's texts.
 
 Not covered: a reply that was on its way when the program died was paid for and is not here;
-two processes that ask the same at the same time both pay; a user who changes the files. Keys
-of servers are no part of the question and are not kept.
+two processes that ask the same at the same time both pay; a user who changes the files; another
+model behind the same name. Addresses and keys of servers are no part of the question.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -39,18 +39,17 @@ FORM: Final = 1
 MAX_ENTRY_BYTES: Final = 8_000_000
 """No reply that the egress lets in is longer."""
 
-_LOCKS: Final = 64
 
-
-def question_key(url: str, model: str | None, question: Mapping[str, Any]) -> str:
+def question_key(model: str | None, question: Mapping[str, Any]) -> str:
     """The name of a question: 64 hexadecimal digits, the same for the same question.
 
+    Where the server is does not count: a model that moved to another address is the same.
+
     Args:
-        url: of the server, without any key.
         model: its name.
         question: all else that the answer depends on, as JSON: messages, sampling, seed, schema.
     """
-    whole = {"form": FORM, "url": url, "model": model, "question": question}
+    whole = {"form": FORM, "model": model, "question": question}
     told = json.dumps(whole, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -63,12 +62,12 @@ class Kept:
     hit: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """How often an answer was there, and how often it was not."""
+@dataclass(slots=True)
+class _Turn:
+    """The lock of a question that is being asked, and how many threads hold it or wait for it."""
 
-    hits: int = 0
-    misses: int = 0
+    lock: threading.Lock
+    threads: int = 0
 
 
 class ReplyCache:
@@ -81,10 +80,8 @@ class ReplyCache:
             InputError: it cannot be used.
         """
         self.folder = folder
-        self._counting = threading.Lock()
-        self._counted = Counted()
-        # One of a question at a time in this process; locks are shared by many questions.
-        self._asking = tuple(threading.Lock() for _ in range(_LOCKS))
+        self._taking_turns = threading.Lock()
+        self._turns: dict[str, _Turn] = {}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if os.name == "posix" and folder.stat().st_mode & 0o077:
@@ -93,11 +90,6 @@ class ReplyCache:
             raise InputError(
                 f"the folder {folder} cannot hold replies: {error.strerror}. Name another one"
             ) from None
-
-    @property
-    def counted(self) -> Counted:
-        """What `ask` found and did not find so far, in this process."""
-        return self._counted
 
     def ask(self, key: str, call: Callable[[], dict[str, Any]]) -> Kept:
         """The reply of this key; `call` gets it where it is not here, and it is kept.
@@ -108,14 +100,26 @@ class ReplyCache:
         Raises:
             InputError: the reply cannot be written. It was paid for: the caller should stop.
         """
-        with self._asking[int(key[:2], 16) % _LOCKS]:
+        with self._turn(key):
             found = self.get(key)
-            with self._counting:
-                old, hit = self._counted, found is not None
-                self._counted = Counted(old.hits + hit, old.misses + (not hit))
             if found is not None:
                 return Kept(found, hit=True)
             return Kept(self.put(key, call()), hit=False)
+
+    @contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        """One thread of this process at a time for this question; others do not wait for it."""
+        with self._taking_turns:
+            turn = self._turns.setdefault(key, _Turn(threading.Lock()))
+            turn.threads += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._taking_turns:
+                turn.threads -= 1
+                if not turn.threads:
+                    del self._turns[key]
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The reply of this key; None if there is none, or its file is damaged."""

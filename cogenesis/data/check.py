@@ -23,7 +23,7 @@ from cogenesis.data.leftovers import leftovers, unfinished
 from cogenesis.data.overlap import Shared, SplitKeys, shared
 from cogenesis.data.problems import Example, Problems
 from cogenesis.data.reading import entries
-from cogenesis.data.repeats import THRESHOLD, Near, alike, digest, runs
+from cogenesis.data.repeats import AGAIN, THRESHOLD, Near, alike, digest, runs
 from cogenesis.data.rows import Row, row_of
 from cogenesis.data.stats import spread
 
@@ -153,7 +153,7 @@ class Checked:
         for place, writing in enumerate(row.context.writings, start=1):
             share = alike(mine, runs(writing.text))
             if share >= NEAR_ANSWER:
-                kind = "answer-in-history" if share > 0.95 else "near-answer-in-history"
+                kind = "answer-in-history" if share > AGAIN else "near-answer-in-history"
                 detail = f"earlier text {place} shares {share:.0%} of its runs of words"
                 self.problems.add(kind, name, Example(row.number, row.id, detail))
                 break

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 THRESHOLD: Final = 0.7
+AGAIN: Final = 0.95
+"""Of all runs of words a share above this is in both: the same text, but for a word or two."""
+
 PERMUTATIONS: Final = 64
 BANDS: Final = 16
 RUN: Final = 3

@@ -59,16 +59,28 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Calls that were made: how many, what went through, the seconds of all added up."""
+    """Calls that were made.
+
+    Attributes:
+        calls: how many.
+        tokens: that went through.
+        seconds: of all added up.
+        reserved: tokens that `Pace.wait` counted: sent, and the longest reply that was allowed.
+    """
 
     calls: int = 0
     tokens: Tokens = Tokens()
     seconds: float = 0.0
+    reserved: int = 0
 
     def plus(self, other: Measured) -> Measured:
         """Both together."""
-        calls, seconds = self.calls + other.calls, self.seconds + other.seconds
-        return Measured(calls, self.tokens.plus(other.tokens), seconds)
+        return Measured(
+            self.calls + other.calls,
+            self.tokens.plus(other.tokens),
+            self.seconds + other.seconds,
+            self.reserved + other.reserved,
+        )
 
 
 class Meter:
@@ -83,10 +95,11 @@ class Meter:
         """All calls so far."""
         return self._measured
 
-    def add(self, sent: int, received: int, seconds: float) -> None:
+    def add(self, sent: int, received: int, seconds: float, *, reserved: int) -> None:
         """One call."""
+        one = Measured(1, Tokens(sent, received), seconds, reserved)
         with self._lock:
-            self._measured = self._measured.plus(Measured(1, Tokens(sent, received), seconds))
+            self._measured = self._measured.plus(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,8 @@ def forecast(
     """What `calls` more calls will take, if they are like the measured ones.
 
     The server is taken to answer as quickly as it did when it was measured, with `at_a_time`
-    calls at a time: that is the least time, and what to check first.
+    calls at a time: that is the least time, and what to check first. Of a limit of tokens a call
+    takes what is reserved for it, the longest reply included: servers count so, and so do we.
     """
     known, limits = max(measured.calls, 1), limits or Limits()
     each = calls / known
@@ -132,7 +146,7 @@ def forecast(
     if limits.requests_per_minute is not None:
         took.append((calls / limits.requests_per_minute * 60, "requests per minute"))
     if limits.tokens_per_minute is not None:
-        minutes = (tokens.sent + tokens.received) / limits.tokens_per_minute
+        minutes = measured.reserved * each / limits.tokens_per_minute
         took.append((minutes * 60, "tokens per minute"))
     seconds, bound = max(took)
     cost = None if prices is None else prices.of(tokens)

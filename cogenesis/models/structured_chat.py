@@ -3,7 +3,8 @@
 Servers differ in what they take. llama.cpp, vLLM, SGLang and OpenAI hold a reply to a schema
 (`response_format` of type `json_schema`); some know `json_object` only; some neither. Newer
 models of OpenAI want the length by another name and no temperature. What a server refuses as a
-bad request is left out, step by step, and it is asked in the way that worked from then on.
+bad request is left out, step by step, and it is asked in the way that worked from then on. A way
+that a schema has worked in is not left for one request that is refused: it is the request then.
 
 A schema is a promise of the server, not ours: whoever asks checks the reply.
 """
@@ -34,6 +35,7 @@ _WAYS: Final[tuple[tuple[Held, bool], ...]] = (
 )
 """What the reply is held to, and whether the sampling is told."""
 
+_MODEL_CHARS: Final = 200
 _NAME: Final = public("reply")
 _SCHEMA: Final = public("json_schema")
 _OBJECT: Final = public("json_object")
@@ -48,6 +50,7 @@ class Structured:
         whole: whether the model ended it by itself.
         sent, received: tokens as the server counted them; None where it did not.
         held: what the server held it to.
+        model: as the server names it; None where it does not.
     """
 
     text: str = field(repr=False)
@@ -55,6 +58,7 @@ class Structured:
     sent: int | None
     received: int | None
     held: Held
+    model: str | None
 
 
 class StructuredChat:
@@ -66,6 +70,7 @@ class StructuredChat:
         self._wire, self._model = wire, model
         self._reader = ReplyReader("cloud", wire.server)
         self._way = 0
+        self._worked: set[tuple[str, int]] = set()
 
     def __repr__(self) -> str:
         return f"StructuredChat({self._wire.server!r})"
@@ -90,10 +95,12 @@ class StructuredChat:
                     ENDPOINT, self._body(prompt, sampling, schema, way), deadline=deadline
                 )
             except CloudError as error:
-                if error.reason != "bad-request" or way + 1 == len(_WAYS):
+                last = way + 1 == len(_WAYS) or (schema.text, way) in self._worked
+                if error.reason != "bad-request" or last:
                     raise
                 continue
             self._way = way
+            self._worked.add((schema.text, way))
             return self._read(reply, _WAYS[way][0])
         raise AssertionError("the last way returns or raises")
 
@@ -132,8 +139,10 @@ class StructuredChat:
             raise self._reader.fault("answered without a choice")
         choice = self._reader.mapping(choices[0], "choices[0]")
         message = self._reader.mapping(choice.get("message"), "message")
-        text = self._reader.text(message.get("content"), "content")
-        told = reply.get("usage")
+        # Null where all was spent on thinking, or the model declined: it was paid for.
+        content = message.get("content")
+        text = "" if content is None else self._reader.text(content, "content")
+        told, model = reply.get("usage"), reply.get("model")
         usage = told if isinstance(told, dict) else {}
         return Structured(
             text,
@@ -141,6 +150,7 @@ class StructuredChat:
             _count(usage.get("prompt_tokens")),
             _count(usage.get("completion_tokens")),
             held,
+            model[:_MODEL_CHARS] if isinstance(model, str) and model else None,
         )
 
 

@@ -30,7 +30,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def command(url: str, out: Path, *more: str) -> list[str]:
     found = [sys.executable, "-m", "cogenesis", "data", "build", "--cloud-url", url]
     found += ["--out", str(out), "--people", "6", "--tasks", "2", "--history", "2"]
-    found += ["--group-size", "2", "--cloud-model", "m", "--cloud-kind", "openai-chat"]
+    found += ["--group-size", "2", "--cloud-model", "m"]
     return [*found, "--at-a-time", "3", "--yes", "--json", *more]
 
 

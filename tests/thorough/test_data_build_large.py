@@ -114,7 +114,7 @@ class Instant:
                     found.texts.append(made)
                 verdicts = [self._verdicts.get((item.person.number, at), "") for at in range(2)]
                 outcome = Outcome(found.told(), [], {}, 0, verdicts)
-            yield Done(key, Worked(outcome, "", Measured()), 0.0)
+            yield Done(key, Worked(outcome, None, Measured()), 0.0)
 
 
 SHARES = {"train": 0.9, "test": 0.1}

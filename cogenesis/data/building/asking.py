@@ -4,6 +4,8 @@ A reply is kept under all that it depends on before it is looked at, so nothing 
 whatever happens after. A reply that does not hold what it should goes back to the model once
 with its mistakes; then the question is asked again with another seed; then the item is dropped
 and counted. A server that stops answering ends the run instead: what it has answered is kept.
+A question that it refuses among others that it answers (a filter of content, a prompt too long for
+it) is one without an answer: nothing was paid for it, and the same command asks it again.
 """
 
 from __future__ import annotations
@@ -37,9 +39,6 @@ ATTEMPTS: Final = 3
 
 MAX_TOKENS: Final = {"portrait": 500, "profile": 1200, "tasks": 1200, "text": 1400}
 
-_UNREADABLE: Final = frozenset({"bad-reply", "too-large"})
-"""The server answered, and it was paid for: it counts as a reply that says nothing."""
-
 _HOPELESS: Final = frozenset({"unauthorised", "not-found", "bad-request", "redirect"})
 _FAILURES_IN_A_ROW: Final = 5
 _REPAIRED_CHARS: Final = 6_000
@@ -52,13 +51,17 @@ _DASH: Final = public("- ")
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[FormT]):
-    """A usable reply: its value, and for the record the key of the cache, its seed and time."""
+    """A usable reply: its value, and for the record the key of the cache, its seed and time.
+
+    `model` is the name that the server gave in it; None if it gave none.
+    """
 
     value: FormT
     key: str
     seed: int
     at: str
     repaired: bool
+    model: str | None
 
 
 @dataclass(slots=True)
@@ -70,14 +73,19 @@ class Counts:
 
 
 class Failing:
-    """Counts questions in a row that had no answer, for all work of a process."""
+    """What is known of the server by all work of a process.
+
+    Attributes:
+        answered: whether it has ever answered a question of this build.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._count = 0
+        self.answered = False
 
     def more(self) -> int:
-        """One more; how many in a row."""
+        """One more question in a row without an answer; how many now."""
         with self._lock:
             self._count += 1
             return self._count
@@ -86,6 +94,7 @@ class Failing:
         """There was an answer."""
         with self._lock:
             self._count = 0
+            self.answered = True
 
 
 class Server:
@@ -97,17 +106,15 @@ class Server:
         cache: ReplyCache,
         pace: Pace,
         *,
-        url: str,
         model: str | None,
         deadline_s: float,
         failing: Failing,
     ) -> None:
-        """Nothing is asked yet; `url` and `model` name the questions in the cache."""
+        """Nothing is asked yet; `model` names the questions in the cache."""
         self.meter = Meter()
         self.model = model
         self._chat, self._cache, self._pace = chat, cache, pace
-        self._url, self._deadline_s = url, deadline_s
-        self._failing = failing
+        self._deadline_s, self._failing = deadline_s, failing
 
     def reply(
         self, prompt: Prompt[Released], sampling: Sampling, schema: PublicText, told: Any
@@ -115,11 +122,14 @@ class Server:
         """The key, the reply as it is kept, and whether it was there before.
 
         Raises:
-            CloudError: no further question has any hope, or this one had no answer.
+            GoneError: no further question has any hope.
+            CloudError: this one had no answer.
             PrivacyError: nothing may be sent.
         """
-        key = question_key(self._url, self.model, told)
+        key = question_key(self.model, told)
         kept = self._cache.ask(key, lambda: self._call(prompt, sampling, schema))
+        if kept.hit:
+            self._failing.answered = True
         return key, kept.reply, kept.hit
 
     def _call(
@@ -128,6 +138,8 @@ class Server:
         size = sum(len(part.text.encode()) for m in prompt.messages for part in m.parts)
         about = math.ceil(size / BYTES_A_TOKEN)
         self._pace.wait(about + sampling.max_tokens)
+        if self._pace.stopped:
+            raise CloudError("timeout", "the build was stopped")
         begun = time.monotonic()
         made: dict[str, Any]
         try:
@@ -139,16 +151,22 @@ class Server:
         else:
             self._failing.none()
             made = {"text": found.text, "whole": found.whole, "held": found.held}
+            if found.model is not None:
+                made["model"] = found.model
             counted = math.ceil(len(found.text.encode()) / BYTES_A_TOKEN)
             sent = about if found.sent is None else found.sent
             received = counted if found.received is None else found.received
-        self.meter.add(sent, received, time.monotonic() - begun)
+        self.meter.add(
+            sent, received, time.monotonic() - begun, reserved=about + sampling.max_tokens
+        )
         return made | {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
     def _failed(self, error: CloudError) -> None:
         """Raise what is no reply at all."""
-        if error.reason in _UNREADABLE:
-            return
+        if error.reason == "too-large":
+            return  # it was paid for: a reply that says nothing
+        if error.reason == "bad-request" and self._failing.answered:
+            raise error  # it is this question that the server does not like
         if error.reason in _HOPELESS:
             raise GoneError(error.reason, f"the cloud model refuses: {error}") from None
         failures = self._failing.more()
@@ -222,12 +240,18 @@ class Asking:
             if not (repair and reply["text"].strip()):
                 return None
             messages += self._repair(reply["text"], parsed)
-            key, reply, parsed = self._parsed(form, template, messages, seed, again=not repair)
+            try:
+                key, reply, parsed = self._parsed(form, template, messages, seed, again=not repair)
+            except CloudError as error:
+                if isinstance(error, GoneError) or error.reason != "bad-request":
+                    raise
+                parsed = []  # with the mistaken reply it was too long, perhaps
             if isinstance(parsed, list):
                 self.counts.events[f"{template.step}: not repaired"] += 1
                 return None
             self.counts.events[f"{template.step}: repaired"] += 1
-        return Answer(parsed, key, seed, str(reply.get("at", "")), len(messages) > 1)
+        at, model = str(reply.get("at", "")), reply.get("model")
+        return Answer(parsed, key, seed, at, len(messages) > 1, model)
 
     def _repair(self, text: str, mistakes: list[str]) -> list[Message[Released]]:
         reply = text[:_REPAIRED_CHARS]

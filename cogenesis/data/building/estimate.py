@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from cogenesis.data.building.asking import MAX_TOKENS
 from cogenesis.data.building.plan import Wanted
 from cogenesis.data.building.templates import StepName, Template
 from cogenesis.engines.cost import BYTES_A_TOKEN, Measured, Tokens
@@ -39,8 +40,12 @@ def assumed(wanted: Wanted, templates: Mapping[StepName, Template]) -> Measured:
     person_received = _PROFILE + wanted.texts * (_TASK + _TEXT)
     sent = wanted.groups * (own["portrait"] + _OTHERS) + wanted.people * person_sent
     received = wanted.groups * _PORTRAIT + wanted.people * person_received
+    most = wanted.groups * MAX_TOKENS["portrait"] + wanted.people * (
+        MAX_TOKENS["profile"] + MAX_TOKENS["tasks"] + wanted.texts * MAX_TOKENS["text"]
+    )
     return Measured(
         wanted.groups + wanted.people * (2 + wanted.texts),
         Tokens(sent, received),
         received / TOKENS_A_SECOND,
+        sent + most,
     )

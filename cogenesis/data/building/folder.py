@@ -14,24 +14,32 @@ import json
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
+from cogenesis.data.building.asking import MAX_TOKENS
+from cogenesis.data.building.forms import SCHEMAS
 from cogenesis.data.building.plan import Wanted
 from cogenesis.data.building.templates import StepName, Template
 from cogenesis.data.writing_out import whole_file
 from cogenesis.errors import InputError
+from cogenesis.privacy.released import PublicText
 
-FORM: Final = 1
+FORM: Final = 2
+BEGUN: Final = "build.json"
 REPLIES: Final = "replies"
 
 _OURS: Final = frozenset({"build", "provenance", "replies", "report"})
 """Names in the folder that no split may have."""
 
-_FIXED: Final = ("form", "model", "tasks", "history", "group", "seed", "screening", "templates")
+_FIXED: Final = (
+    "form", "model", "tasks", "history", "group", "seed", "screening", "faker", "templates", "asked"
+)  # fmt: skip
 """What every question depends on. Another number of tasks asks each person anew for all of them,
-and each text, too."""
+and each text, too; another version of Faker gives other names. The server's address is not here:
+it may change."""
 
 
 def begin(
@@ -53,6 +61,8 @@ def begin(
         "form": FORM,
         "model": model,
         **asdict(wanted),
+        "faker": version("faker"),
+        "asked": _digest(SCHEMAS, MAX_TOKENS),
         "templates": {
             step: {"version": each.version, "sha256": each.sha256}
             for step, each in templates.items()
@@ -67,12 +77,18 @@ def begin(
                 "name another folder with --out. Only --people may grow"
             )
     named = sorted({*splits, *_splits_in(before)})
-    write_json(folder / "build.json", told | {"splits": named})
+    write_json(folder / BEGUN, told | {"splits": named})
+
+
+def _digest(schemas: Mapping[StepName, PublicText], lengths: Mapping[str, int]) -> str:
+    """Of what is asked for beside the prompts: our own, and may change with a version of ours."""
+    told = json.dumps([{step: each.text for step, each in schemas.items()}, lengths])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _before(folder: Path) -> dict[str, Any] | None:
     """What was wanted when the build in this folder was begun; None for a new folder."""
-    path = folder / "build.json"
+    path = folder / BEGUN
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file: name a folder with --out")
@@ -81,7 +97,10 @@ def _before(folder: Path) -> dict[str, Any] | None:
             if not isinstance(found, dict):
                 raise ValueError
             return found
-        if folder.exists() and any(folder.iterdir()):
+        # Begun and killed at once: half of our own file is no other file.
+        if folder.exists() and not all(
+            each.name.startswith(f".{BEGUN}.") for each in folder.iterdir()
+        ):
             raise InputError(f"{folder} holds other files: name a new folder with --out")
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from None
@@ -92,6 +111,8 @@ def _before(folder: Path) -> dict[str, Any] | None:
 
 def _listed(other: Sequence[str], before: Mapping[str, Any]) -> str:
     """The settings that differ, with what they were where that is one word."""
+    if {"form", "asked"} & set(other):
+        return "questions of another version of cogenesis"
     plain = {name: before.get(name) for name in other}
     return ", ".join(
         f"{name} {value}" if isinstance(value, int | str) else f"other {name}"

@@ -9,6 +9,8 @@
 The engine schedules groups and people; all their questions go through the cache, so a run that
 is killed and begun again asks nothing twice and makes the same people. A wave of portraits is
 told of those before it with the same field or region; within a wave they are made side by side.
+So a wave is begun only when every question of the one before it had an answer: later portraits
+would not be the same, and all that hangs on them would be paid again, once it came.
 Waves grow with what was made before them, so that many groups do not wait for one another.
 
 Memory grows by 8 bytes for each person and group: what was made is on the disk (`shelf`), and
@@ -18,14 +20,14 @@ what was sent and received in the cache. `finish` adds what it says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from cogenesis.data.building.asking import Failing, GoneError, Server
-from cogenesis.data.building.folder import REPLIES
+from cogenesis.data.building.folder import BEGUN, REPLIES
 from cogenesis.data.building.nearest import Nearest
 from cogenesis.data.building.plan import Group, Person, Wanted, group_of, person_of
 from cogenesis.data.building.shelf import Shelf
@@ -35,7 +37,7 @@ from cogenesis.data.cache import ReplyCache
 from cogenesis.engines.cloud import CloudAddress
 from cogenesis.engines.cost import Measured
 from cogenesis.engines.engine import Done, Engine, Lost, Place
-from cogenesis.errors import CloudError
+from cogenesis.errors import CloudError, CloudReason, InputError
 
 WAVE: Final = 16
 """Portraits that do not know of each other, at the beginning."""
@@ -75,7 +77,7 @@ class Worked:
     """What a worker gives back: an outcome, or why there was no answer; and what it took."""
 
     outcome: Outcome | None
-    failed: str
+    failed: CloudReason | None
     measured: Measured
 
 
@@ -87,8 +89,17 @@ class Making:
 
     @contextmanager
     def open(self, place: Place) -> Iterator[Callable[[Item], Worked]]:
-        """Connections of this process; the cache is shared by all."""
+        """Connections of this process; the cache is shared by all.
+
+        Raises:
+            InputError: the folder of the build is not there, on another machine perhaps.
+        """
         chosen = self.settings
+        if not (chosen.folder / BEGUN).is_file():
+            raise InputError(
+                f"{chosen.folder} on {place.machine.name} is not the folder of this build: it must "
+                "lie where all machines of the cluster see it, under the same path"
+            )
         cache = ReplyCache(chosen.folder / REPLIES)
         versions = ", ".join(f"{s} {t.version}" for s, t in chosen.templates.items())
         failing = Failing()
@@ -101,7 +112,6 @@ class Making:
                     chat,
                     cache,
                     place.pace,
-                    url=chosen.cloud.url,
                     model=chosen.cloud.model,
                     deadline_s=chosen.deadline_s,
                     failing=failing,
@@ -118,7 +128,8 @@ class Making:
 
 
 def _worked(maker: Maker, server: Server, item: Item) -> Worked:
-    outcome, failed = None, ""
+    outcome: Outcome | None = None
+    failed: CloudReason | None = None
     try:
         if item.group is not None:
             outcome = maker.portrait(item.group, item.others, item.twins)
@@ -167,8 +178,9 @@ class Made:
     def take(self, worked: Worked) -> Outcome | None:
         """Count it; the outcome if something was made."""
         self.measured = self.measured.plus(worked.measured)
-        if worked.outcome is None:
+        if worked.failed is not None:
             self.failed[worked.failed] += 1
+        if worked.outcome is None:
             return None
         self.events.update(worked.outcome.events)
         self.kept += worked.outcome.kept
@@ -197,14 +209,20 @@ class Build:
         """Make them, wave by wave; gives how many are done.
 
         Raises:
+            CloudError: one had no answer, and others hang on it.
             CogenesisError: as the engine and the server raise.
         """
-        done = 0
-        for wave in waves(self.settings.wanted.groups):
+        done, groups = 0, self.settings.wanted.groups
+        for wave in waves(groups):
+            unanswered: list[Done[Worked] | Lost] = []
             for each in self._engine.map(self._making, self._groups(wave)):
                 self._keep(each, self.made.portraits, "no portrait")
+                if _unanswered(each):
+                    unanswered.append(each)
                 done += 1
                 yield done
+            if unanswered and done < groups:
+                raise _held_up(unanswered)
             for number in wave:  # in their order, whichever came first: the next wave reads them
                 outcome = self.made.portraits.get(number)
                 if outcome is not None and outcome.made is not None:
@@ -246,5 +264,19 @@ class Build:
         outcome = self.made.take(each.result)
         if outcome is not None:
             shelf.put(int(each.key[1:]), outcome)
-        elif not each.result.failed:
+        elif each.result.failed is None:
             self.made.dropped[nothing] += 1
+
+
+def _unanswered(each: Done[Worked] | Lost) -> bool:
+    """Whether the same question may have an answer the next time. One that is refused has none."""
+    return isinstance(each, Lost) or each.result.failed not in {None, "bad-request"}
+
+
+def _held_up(unanswered: Sequence[Done[Worked] | Lost]) -> CloudError:
+    reasons = {"worker died" if isinstance(e, Lost) else str(e.result.failed) for e in unanswered}
+    return CloudError(
+        "unreachable",
+        f"{len(unanswered)} portraits had no answer ({', '.join(sorted(reasons))}), and later ones "
+        "are told of them: go on with the same command. What was answered is kept",
+    )

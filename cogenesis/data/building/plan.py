@@ -77,7 +77,8 @@ class Wanted:
         history: earlier texts of each sample.
         group: people made from one portrait.
         seed: of everything.
-        screening: "full", or "leaks" for the form, placeholders and what the guard keeps alone.
+        screening: "full", or "leaks" for the form, placeholders, an answer that the sample's
+            earlier texts hold, and what the guard keeps.
     """
 
     people: int

@@ -15,10 +15,13 @@ from typing import Any, Final
 
 from cogenesis.data.leaks import clearing
 from cogenesis.data.leftovers import leftovers, unfinished
-from cogenesis.data.repeats import alike, runs
+from cogenesis.data.repeats import AGAIN, alike, runs
 from cogenesis.data.rows import Row, row_of
 
 MIN_WORDS: Final = 40
+SHORTEST: Final = 5
+"""Words: whatever is asked of a text, training takes no shorter one."""
+
 MAX_WORDS: Final = 700
 ECHO: Final = 6
 """So many words of a prompt's own in a row are no text of a person."""
@@ -84,26 +87,25 @@ def wrong_text(
         text: what the model wrote.
         fixed: the fixed texts of the prompts.
         earlier: texts of the same person.
-        prose: whether it must be prose that was not there before. Without, placeholders and
-            remarks are looked for and nothing else: for a model that cannot write.
+        prose: whether it must be prose that was not there before. Without, placeholders, remarks
+            and an earlier text once more are looked for and nothing else: for a model that cannot
+            write.
     """
     words = len(_WORD.findall(text))
-    if prose and words < MIN_WORDS:
+    if len(text.split()) < SHORTEST or (prose and words < MIN_WORDS):
         return "too short"
     if words > MAX_WORDS:
         return "too long"
     found = leftovers(text)
     if found:
         return found[0].kind
+    if any(alike(runs(text), runs(each)) > (SAME if prose else AGAIN) for each in earlier):
+        return "repeated"
     if not prose:
         return ""
     if unfinished(text):
         return "unfinished"
-    if echoes(text, fixed):
-        return "echo of the prompt"
-    if any(alike(runs(text), runs(each)) > SAME for each in earlier):
-        return "repeated"
-    return _no_prose(text)
+    return "echo of the prompt" if echoes(text, fixed) else _no_prose(text)
 
 
 def wrong_lines(lines: Sequence[str], fixed: Sequence[str], *, prose: bool = True) -> str:

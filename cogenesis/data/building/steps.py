@@ -49,7 +49,8 @@ class Outcome:
 
     Attributes:
         made: `PersonTexts.told()` or the portrait's fields; None if it was dropped.
-        record: of each question that was used: step, key, seed, time, repaired.
+        record: of each question that was used: step, key, seed, time, repaired, and the model as
+            the server names it.
         events: replies that could not be used, by step and kind.
         kept: replies that were there before.
         verdicts: of a person: what is wrong with each of their samples, in the order of
@@ -174,14 +175,18 @@ class Maker:
     def _tasks(
         self, asking: Asking, found: PersonTexts, record: list[dict[str, Any]]
     ) -> list[WritingTask]:
-        """As many as are wanted, if the model gives enough good ones in two questions."""
+        """One of each kind, if the model gives a good one in two questions; in the kinds' order.
+
+        A reply's first task is taken for the first kind that was asked for, and so on.
+        """
         clears = clearing(context_of(found))
-        taken: list[WritingTask] = []
+        taken: dict[int, WritingTask] = {}
         wrong: Counter[str] = asking.counts.events
         for round_ in range(2):
-            kinds = found.person.kinds[len(taken) :]
-            if not kinds:
+            still = [at for at in range(len(found.person.kinds)) if at not in taken]
+            if not still:
                 break
+            kinds = [found.person.kinds[at] for at in still]
             values = {
                 "profile": _lines(found.profile_lines()),
                 "count": (str(len(kinds)),),
@@ -191,19 +196,19 @@ class Maker:
             seed = self._seed + found.person.number * 2 + round_ + 7_919
             answer = asking.ask(Tasks, self._templates["tasks"], values, seed, lambda each: each)
             _note(record, "tasks", answer)
-            for task in [] if answer is None else answer.value.tasks[: len(kinds)]:
-                earlier = [each.task for each in taken]
+            for at, task in zip(still, [] if answer is None else answer.value.tasks, strict=False):
+                earlier = [each.task for each in taken.values()]
                 why = wrong_task(
                     task.task, task.details, clears, self._fixed, earlier, prose=self._prose
                 )
                 if why:
                     wrong[f"tasks: {why}"] += 1
                 else:
-                    taken.append(task)
+                    taken[at] = task
         short = len(found.person.kinds) - len(taken)
         if short:
             wrong["tasks: too few"] += short
-        return taken
+        return [taken[at] for at in sorted(taken)]
 
     def _text(
         self,
@@ -258,7 +263,8 @@ def _note(
 ) -> None:
     if answer is not None:
         told = {"seed": answer.seed, "time": answer.at, "repaired": answer.repaired}
-        record.append({"step": step, **more, "reply": answer.key, **told})
+        named = {} if answer.model is None else {"model": answer.model}
+        record.append({"step": step, **more, "reply": answer.key, **told, **named})
 
 
 def _outcome(made: dict[str, Any] | None, record: list[dict[str, Any]], asking: Asking) -> Outcome:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogenesis.context.private_context import PrivateContext, ProfileField
+from cogenesis.data.building import screening
 from cogenesis.data.building.folder import Splits, parse_shares
 from cogenesis.data.building.forms import FORMS, SCHEMAS, Written, parse
 from cogenesis.data.building.plan import KINDS, REGIONS, Wanted, group_of, person_of
@@ -33,6 +34,7 @@ from cogenesis.errors import EgressError, InputError
 from cogenesis.privacy.made_up import MadeUp
 from cogenesis.privacy.released import made_up, public
 from cogenesis.privacy.released_body import release_body
+from cogenesis.training import examples
 from cogenesis.wire import FixedJson, Text
 from tests.conftest import PACKAGE
 from tests.unit.data.building.invented import text
@@ -297,7 +299,7 @@ def test_entries_that_are_wrong_are_left_out_and_the_others_stay() -> None:
 
 def test_without_prose_only_placeholders_and_leaks_count() -> None:
     clears = clearing(PrivateContext([ProfileField("Name", "Wren Aldous")]))
-    assert wrong_text(GIRL * 10, FIXED, [GIRL * 10], prose=False) == ""
+    assert wrong_text(GIRL * 10, FIXED, [], prose=False) == ""
     assert wrong_text(FINE + "Sincerely, [Your Name]", FIXED, [], prose=False) == "slot"
     assert wrong_lines(["She has a dog and a cat. " * 12], FIXED, prose=False) == ""
     assert wrong_lines(["She owes [amount] to her sister."], FIXED, prose=False) == "leftover"
@@ -305,3 +307,11 @@ def test_without_prose_only_placeholders_and_leaks_count() -> None:
     assert wrong_task(same, GIRL * 3, clears, FIXED, [same], prose=False) == ""
     told = wrong_task("Write a letter from Wren Aldous", GIRL, clears, [], [], prose=False)
     assert "private" in told
+
+
+def test_the_loose_screening_lets_nothing_through_that_training_or_the_check_refuses() -> None:
+    assert screening.SHORTEST == examples.MIN_WORDS
+    assert wrong_text("one two three four", (), [], prose=False) == "too short"
+    circling = "I like it. " * 30
+    assert not wrong_text(circling, (), [], prose=False)
+    assert wrong_text(circling, (), [circling], prose=False) == "repeated"
