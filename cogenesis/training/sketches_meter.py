@@ -160,5 +160,7 @@ def estimate(
     if limits.requests_per_minute is not None:
         took.append(asks * samples / limits.requests_per_minute * 60)
     if limits.tokens_per_minute is not None:
-        took.append((likely.sent + likely.received) / limits.tokens_per_minute * 60)
+        # As `Pace.wait` counts it: what is sent, and the longest reply that is allowed.
+        reserved = (one + OUTLINE_SAMPLING.max_tokens) * asks * samples
+        took.append(reserved / limits.tokens_per_minute * 60)
     return Estimate(samples, likely, most, prices.of(likely), prices.of(most), max(took))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cogenesis.engines.cost import Measured, Prices, Tokens, forecast
 from cogenesis.engines.engine import Done, Machine, Place, Plain, open_engine
 from cogenesis.engines.pace import Limits, Pace
 from cogenesis.errors import CloudError, EngineError, InputError
@@ -219,3 +220,20 @@ def test_whoever_stops_in_the_middle_leaves_nothing_open() -> None:
         raise KeyboardInterrupt
     assert opening.told == ["open", "close"]
     assert next(results, None) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds", "bound"),
+    [
+        (Limits(), 2.0 * 1000 / 4, "calls at a time"),
+        (Limits(requests_per_minute=60), 1000.0, "requests per minute"),
+        # 400 sent and 600 that the reply might have had, not the 100 that it had.
+        (Limits(60, 30_000), 1000 * 1000 / 30_000 * 60, "tokens per minute"),
+    ],
+)
+def test_a_forecast_names_what_bounds_it(limits: Limits, seconds: float, bound: str) -> None:
+    ten = Measured(10, Tokens(4_000, 1_000), 20.0, reserved=10_000)
+    found = forecast(ten, 1000, at_a_time=4, prices=Prices(1.0, 2.0), limits=limits)
+    assert (found.seconds, found.bound) == (pytest.approx(seconds), bound)
+    assert found.tokens == Tokens(400_000, 100_000)
+    assert found.cost == pytest.approx(0.4 + 0.2)

@@ -387,5 +387,7 @@ def test_the_estimate_counts_what_is_left() -> None:
         prices=Prices(),
         limits=Limits(requests_per_minute=10, tokens_per_minute=1700),
     )
-    assert limited.seconds == pytest.approx(6800 / 1700 * 60)  # longer than 20 requests take
+    assert limited.seconds == pytest.approx(
+        (300 + 200) * 2 * 10 / 1700 * 60
+    )  # longer than 20 requests
     assert Prices(1.0).of(Tokens(1, 1)) is None
