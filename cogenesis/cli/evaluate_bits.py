@@ -215,9 +215,9 @@ class _Run:
             ModelFileError: there is no such adapter.
         """
         from cogenesis.engines.known_file import KnownFile
-        from cogenesis.evaluation.bits_samples import refuse_private_data
         from cogenesis.models.adapters import find_adapter
         from cogenesis.models.fetch import sha256_of
+        from cogenesis.privacy.published import refuse_private_data
 
         # Its sum comes first: what is looked at after this is what the workers will read.
         self.data = KnownFile.of(data)

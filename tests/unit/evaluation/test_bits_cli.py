@@ -34,6 +34,10 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
             ["--data", "one.json", "--shield", "off", "--unsafe-send-context"],
             "no list of samples",
         ),
+        (
+            ["--data", "merged.json", "--shield", "off", "--unsafe-send-context"],
+            "sample 2 is marked as private texts",
+        ),
         (["--data", "one.json", "--pair", "gpt"], "--pair"),
         (["--data", "one.json", "--weight", "2"], "--weight"),
         (["--data", "one.json", "--save", "one.json"], "one.json exists: add --resume"),
@@ -53,6 +57,7 @@ def test_mistakes_are_told_before_a_model_is_loaded(
     monkeypatch.setenv("COLUMNS", "200")
     one = '{"additional_profile": "Name: Wren", "conversations": []}\n'
     Path("one.json").write_text(one)
+    Path("merged.json").write_text(f'[{one}, {{"profile": "{"x" * 5_000}", "origin": "own"}}]')
     Path("broken.json").write_text("[{]")
     assert run(monkeypatch, *arguments) == 2
     assert message in " ".join(capsys.readouterr().err.split())
