@@ -245,13 +245,12 @@ def find_texts(options: TextOptions) -> Texts:
     samples, people, skipped = read_people(options.data, options.limit)
     place = options.texts or default_place(options.data)
     proof = open_published(options.data, unsafe=True) if options.unsafe else None
-    with open_texts(place, options.data) as file:
-        theirs = _of_others(options, file.done.values())
-    systems = chosen_systems(options, theirs)
-    names = model_names(options, systems)
     settings = GenerationSettings(options.max_tokens, options.seed)
-    wanted = wanted_texts(samples, systems, names, settings)
-    with open_texts(place, options.data) as file:
+    with open_texts(place, options.data) as file:  # held throughout: no other run may add to it
+        theirs = _of_others(options, file.done.values())
+        systems = chosen_systems(options, theirs)
+        names = model_names(options, systems)
+        wanted = wanted_texts(samples, systems, names, settings)
         lacking = [each for each in wanted if not is_final(file.done.get(each.key))]
         if lacking:
             work = TextWork.of(options, data, names, lacking)

@@ -171,7 +171,7 @@ def test_saved_samples_give_the_figures_of_the_report(folder: Path) -> None:
         for n in range(1, 6)
     ]
     about = {"data": "0", "device": "demo-device", "cloud": "demo-cloud"}
-    with SavedSamples(Path("bits.jsonl"), about, resume=False) as saved:
+    with SavedSamples(Path("bits.jsonl"), lambda: about, resume=False) as saved:
         for each in costs:
             saved.add(each)
     (found,) = read_sources([Path("bits.jsonl")])

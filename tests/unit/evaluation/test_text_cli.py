@@ -90,6 +90,19 @@ def test_mistakes_are_told_before_a_model_is_loaded(
 
 
 @pytest.mark.parametrize("command", ["text", "judge"])
+def test_a_file_that_another_run_adds_to_is_told_before_a_model_is_loaded(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", "people.json", "--texts", "texts.jsonl", "--system", "device"]
+    with open_texts(Path("texts.jsonl"), Path("people.json")) as other:
+        before = Path("texts.jsonl").read_bytes()
+        assert run(monkeypatch, command, *arguments, "--unsafe-send-context") == 2
+        assert "another run is writing to texts.jsonl" in " ".join(capsys.readouterr().err.split())
+        assert Path("texts.jsonl").read_bytes() == before
+        assert other.done
+
+
+@pytest.mark.parametrize("command", ["text", "judge"])
 def test_the_help_has_examples(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

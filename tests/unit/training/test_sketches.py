@@ -370,6 +370,20 @@ def test_a_file_of_something_else_is_refused_and_kept(line: str, tmp_path: Path)
     assert path.read_text() == f"{line}\n"
 
 
+def test_a_second_run_loses_no_outline_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "sketches.jsonl"
+    lines = [SketchLine(str(n), n, "Orchids", ("a b",), "m", 0, 1, 0.1) for n in (3, 2, 1)]
+    with SketchFile(path, resume=True) as file:
+        file.add(lines[0])
+        with pytest.raises(InputError, match="another run is writing to"):
+            SketchFile(path, resume=True)
+        file.add(lines[1])
+    with SketchFile(path, resume=True) as file:
+        file.add(lines[2])
+        file.sort()
+    assert list(read_sketches(path)) == ["1", "2", "3"]
+
+
 def test_the_estimate_counts_what_is_left() -> None:
     found = estimate(
         Tokens(600, 80), 4.0, 2, samples=10, at_a_time=4, prices=Prices(1_000_000, 0.0)
