@@ -157,6 +157,52 @@ def test_a_judge_is_asked_once_and_its_answers_are_kept(
     assert any("Spends evenings with orchids" in each for each in profiles)
 
 
+def judging(server: Loopback) -> list[str]:
+    """Two samples of one system, three questions each."""
+    return [
+        *("--data", "people.json", "--limit", "2", "--texts", "texts.jsonl", "--system", "new"),
+        *("--runs", "1", "--unsafe-send-context", "--judge-url", server.url),
+        *("--judge-model", "m", "--judge-kind", "openai-chat", "--json"),
+    ]
+
+
+def test_what_a_server_refused_is_asked_again_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filters = True
+
+    def reply(handler: Handler) -> None:
+        if handler.command == "POST" and filters and "greenhouse" in str(handler.asked.body):
+            handler.send_json({"error": {"message": "filtered"}}, 400)
+        else:
+            answer(handler)
+
+    with Loopback(reply) as server:
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        told = json.loads(capsys.readouterr().out)
+        first, filters = len(server.asked), False
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        mended = json.loads(capsys.readouterr().out)
+        second = len(server.asked) - first
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        assert len(server.asked) == first + second
+    assert first == 6 and told["unread"] == {"bad-request": second}
+    assert any("the same command asks again" in each for each in told["notes"])
+    assert 0 < second < 6 and mended["unread"] == {}
+
+
+def test_a_judge_that_is_not_there_ends_the_run_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its model is not loaded, say: the server answers, but that is no answer of a judge."""
+    with Loopback(lambda handler: handler.send_json({"error": {}}, 404)) as server:
+        assert run(monkeypatch, "judge", *judging(server)) not in {0, None}
+        assert len(server.asked) == 1
+    with Loopback(answer) as server:
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        assert len(server.asked) == 6
+
+
 def test_every_request_to_a_judge_is_in_the_ledger(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
