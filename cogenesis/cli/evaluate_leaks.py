@@ -14,7 +14,7 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
-from cogenesis.cli.device_model import AdapterOption, adapter_id
+from cogenesis.cli.device_model import AdapterOption, adapter_id, model_sums
 from cogenesis.cli.engine_options import (
     EngineOption,
     RayAddressOption,
@@ -195,7 +195,7 @@ class _Run:
         def file(path: Path) -> SavedLines[LeaksSample]:
             return SavedLines(
                 path,
-                self._about(data),
+                lambda: self._about(data),
                 resume=resume,
                 kind="leaks",
                 read=LeaksSample.from_json,
@@ -276,9 +276,10 @@ class _Run:
         typer.echo(line + "--resume the same command tries again", err=True)
 
     def _about(self, data: Path) -> dict[str, Any]:
-        """All that what is received depends on.
+        """All that what is received depends on; models are fetched for their sums.
 
         The adapter only where there is one: files of runs without stay good.
         """
         digest = hashlib.sha256(data.read_bytes()).hexdigest()
-        return {"data": digest, "version": __version__, **self.models, **asdict(self.settings)}
+        models = self.models | model_sums(self.models, quiet=self._quiet)
+        return {"data": digest, "version": __version__, **models, **asdict(self.settings)}

@@ -126,14 +126,10 @@ class SavedLines(Generic[S]):
         # Through JSON, where a tuple becomes a list.
         now = json.loads(json.dumps(about()))
         other = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        if other and not before.keys() & set(other):
-            raise InputError(
-                f"{self._path} does not say with which {', '.join(other)} it was measured, so it "
-                "is not gone on with: name another file"
-            )
         if other:
+            unsaid = "" if before.keys() & set(other) else " or before that was noted"
             raise InputError(
-                f"{self._path} was measured with another {', '.join(other)}: "
+                f"{self._path} was measured with another {', '.join(other)}{unsaid}: "
                 "use the same options and data, or name another file"
             )
         self.done = {self._key(each): each for each in found}

@@ -146,6 +146,37 @@ def test_the_device_model_has_the_adapter_of_write_and_the_file_knows_it(
     assert run(monkeypatch, *arguments, "--adapter", "nowhere.gguf") == 4
 
 
+def test_a_file_is_not_gone_on_with_by_another_model_of_the_same_name(
+    opened: list[Path | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", "people.json", "--mode", "sketch", "--limit", "1", "--json"]
+    arguments += ["--adapter", "none", "--save", "leaks.jsonl", "--resume"]
+    assert run(monkeypatch, *arguments) == run(monkeypatch, *arguments) == 0
+    assert len(opened) == 1
+
+    def another(name: str, **_: object) -> Path:
+        path = Path(f"{name}.gguf")
+        path.write_text("another one" if name == "demo-cloud" else name)
+        return path
+
+    monkeypatch.setattr("cogenesis.cli.models.fetch_model", another)
+    capsys.readouterr()
+    before = Path("leaks.jsonl").read_text()
+    assert run(monkeypatch, *arguments) == 2
+    assert "with another cloud_sha256: use" in " ".join(capsys.readouterr().err.split())
+    assert Path("leaks.jsonl").read_text() == before
+    # A file of before the sums were noted.
+    head, *rest = before.splitlines()
+    told = json.loads(head)
+    for role in ("device", "cloud"):
+        del told["about"][f"{role}_sha256"]
+    Path("leaks.jsonl").write_text("\n".join([json.dumps(told), *rest]) + "\n")
+    assert run(monkeypatch, *arguments) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "another device_sha256, cloud_sha256 or before that was noted" in said
+    assert "name another file" in said
+
+
 class Losing:
     """An engine whose workers die of one item, and that gives the others the last one first."""
 
