@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -253,7 +253,8 @@ def find_texts(options: TextOptions) -> Texts:
         wanted = wanted_texts(samples, systems, names, settings)
         lacking = [each for each in wanted if not is_final(file.done.get(each.key))]
         if lacking:
-            work = TextWork.of(options, data, names, lacking)
+            ours = tuple(name for name in options.systems if name not in theirs)
+            work = TextWork.of(replace(options, systems=ours), data, names, lacking)
             with closing(write_lacking(work, engine, lacking, _lost_into(skipped))) as texts:
                 for text in texts:
                     file.add(text)
