@@ -206,6 +206,24 @@ def test_a_dead_server_is_left_alone_after_some_samples(data: Path) -> None:
     assert len(dead.asked) == 5
 
 
+def test_a_model_that_writes_no_outline_still_answers(data: Path) -> None:
+    """Four silent samples, one without an outline, one silent: not five in a row."""
+    asked = 0
+
+    class Sulking(ScriptedModel):
+        def generate(self, *args: Any, **more: Any) -> Iterator[Piece]:
+            nonlocal asked
+            asked += 1
+            if asked in {5, 6}:  # the fifth sample, which is asked about twice
+                return super().generate(*args, **more)
+            raise CloudError("timeout", "no time is left")
+
+    outlines = Outlines(LocalEngine(at_a_time=1), Scripted(Sulking(["no"] * 2, role="cloud"), data))
+    found = list(outlines.ask(tasks_of(data)))
+    reasons = [each.reason for each in found if isinstance(each, Failed)]
+    assert reasons == ["timeout"] * 4 + ["no-sketch", "timeout"]
+
+
 def test_what_may_not_leave_ends_everything(data: Path) -> None:
     closed = ScriptedModel(fail=LedgerError("the disk is full"), role="cloud")
     outlines = Outlines(LocalEngine(at_a_time=2), Scripted(closed, data))
