@@ -39,9 +39,6 @@ from cogenesis.wire import Deadline
 _HOPELESS: Final = frozenset({"unauthorised", "not-found", "bad-request", "redirect"})
 """Whatever is asked next, the answer will be the same."""
 
-_ANSWERED: Final = frozenset({"no-sketch", "worker-died"})
-"""Not the server's silence: it did answer, or was not the one that failed."""
-
 _FAILURES_IN_A_ROW: Final = 5
 """So many samples without an answer: the server has gone, or wants to be left alone."""
 
@@ -293,7 +290,11 @@ class Outlines:
 
     def _look_at(self, outcome: SketchLine | Failed) -> None:
         """Raise where going on makes no sense. A model that writes no outlines still answers."""
-        if not isinstance(outcome, Failed) or outcome.reason in _ANSWERED:
+        if (
+            not isinstance(outcome, Failed)
+            or outcome.reason == "worker-died"
+            or outcome.reason == "no-sketch"
+        ):
             self._failures = 0
             return
         self._failures += 1
