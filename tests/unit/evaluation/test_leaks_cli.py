@@ -9,22 +9,26 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 
+from cogenesis.assistant import Assistant
 from cogenesis.cli import main
-from cogenesis.context.reader import Sample
+from cogenesis.context.reader import Sample, read_samples
 from cogenesis.engines.engine import Done, Lost, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.known_model import KnownModel
 from cogenesis.engines.local import LocalEngine
 from cogenesis.errors import InputError
-from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings
+from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings, LeaksStage
 from cogenesis.evaluation.leaks_received import Received, SentMode
 from cogenesis.evaluation.leaks_work import LeaksItem, LeaksWork
+from cogenesis.evaluation.recording_relay import Request
+from cogenesis.models import LlamaCpp
 from cogenesis.models.adapters import find_adapter
 from cogenesis.models.fetch import sha256_of
+from cogenesis.models.scripted import ScriptedModel
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
 
 
@@ -175,6 +179,42 @@ def test_a_file_is_not_gone_on_with_by_another_model_of_the_same_name(
     said = " ".join(capsys.readouterr().err.split())
     assert "another device_sha256, cloud_sha256 or before that was noted" in said
     assert "name another file" in said
+
+
+def with_one_too_long() -> None:
+    """The second person's instruction fits no window."""
+    people = json.loads(Path("people.json").read_text())
+    people[1]["conversations"][0]["value"] = "Write a note: " + "word " * 5_000
+    Path("people.json").write_text(json.dumps(people))
+
+
+def test_an_instruction_that_cannot_be_used_ends_no_measurement_of_references(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_one_too_long()
+    arguments = ["--data", "people.json", "--text", "reference", "--mode", "sketch"]
+    assert run(monkeypatch, *arguments, "--json") == 0
+    (mode,) = json.loads(capsys.readouterr().out)["modes"]
+    assert (mode["texts"], mode["without_cloud"]) == (6, {"too-long": 1})
+
+
+def test_an_instruction_that_cannot_be_used_is_no_text_of_a_stage(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Relay:
+        def take(self) -> list[Request]:
+            return []
+
+    with_one_too_long()
+    device, cloud = ScriptedModel(seed=1), ScriptedModel(["- one\n- two"] * 9, role="cloud")
+    stage = LeaksStage(cast(LlamaCpp, device), Path("none.gguf"), LeaksSettings())
+    monkeypatch.setattr(stage, "_assistant", Assistant(device, cloud=cloud))
+    monkeypatch.setattr(stage, "_connection", cloud)
+    monkeypatch.setattr(stage, "_relay", Relay())
+    sample = read_samples(data)[1]
+    found = stage.measure(2, sample, "sketch")
+    assert (found.written, found.degraded, found.tokens) == ("none", "too-long", 0)
+    assert LeaksSample.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 class Losing:
