@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import asdict
@@ -126,6 +125,7 @@ def leaks(
 
       cogenesis evaluate leaks --data validation.json --mode sketch --engine ray --workers 4
     """
+    from cogenesis.engines.known_file import KnownFile
     from cogenesis.evaluation.leaks import LeaksSettings
     from cogenesis.evaluation.leaks_people import crowd_of
     from cogenesis.evaluation.leaks_report import leaks_report
@@ -142,6 +142,7 @@ def leaks(
         heard = run.reference(crowd.samples, modes, zipf or [_DEFAULT_ZIPF])
     told = leaks_report(crowd, heard)
     told |= {"text": text, "models": run.models if text == "written" else None}
+    told |= {"data_sha256": KnownFile.of(data).sha256}
     told |= {"settings": asdict(run.settings), **when_and_where()}
     told["skipped"] += run.lost
     if plot is not None:
@@ -280,6 +281,8 @@ class _Run:
 
         The adapter only where there is one: files of runs without stay good.
         """
-        digest = hashlib.sha256(data.read_bytes()).hexdigest()
+        from cogenesis.engines.known_file import KnownFile
+
+        digest = KnownFile.of(data).sha256
         models = self.models | model_sums(self.models, quiet=self._quiet)
         return {"data": digest, "version": __version__, **models, **asdict(self.settings)}

@@ -194,7 +194,9 @@ def test_an_instruction_that_cannot_be_used_ends_no_measurement_of_references(
     with_one_too_long()
     arguments = ["--data", "people.json", "--text", "reference", "--mode", "sketch"]
     assert run(monkeypatch, *arguments, "--json") == 0
-    (mode,) = json.loads(capsys.readouterr().out)["modes"]
+    told = json.loads(capsys.readouterr().out)
+    assert told["data_sha256"] == sha256_of(data)
+    (mode,) = told["modes"]
     assert (mode["texts"], mode["without_cloud"]) == (6, {"too-long": 1})
 
 
