@@ -104,7 +104,7 @@ class Answer:
     @property
     def is_final(self) -> bool:
         """Whether it stays; else the judge wrote nothing, and the server may be mended by now."""
-        return self.reason in _FINAL
+        return self.reason in _FINAL or bool(self.reply)
 
     def to_json(self) -> dict[str, Any]:
         """The line of the file."""

@@ -184,6 +184,16 @@ def test_only_what_the_judge_wrote_stays(data: PublishedData) -> None:
         answer = judge_of(failing, data).ask(first)
         assert (answer.reason, answer.is_final) == (reason, final)
     assert judge_of(ScriptedModel(["no"] * ASKS, role="cloud"), data).ask(first).is_final
+    replies = iter(["no idea", "", ""])
+
+    def reply(prompt: str) -> str:
+        said = next(replies)
+        if not said:
+            raise CloudError("bad-reply", "an empty reply")
+        return said
+
+    wrote = judge_of(ScriptedModel(reply, role="cloud"), data).ask(first)
+    assert (wrote.reason, wrote.reply, wrote.is_final) == ("bad-reply", "no idea", True)
 
 
 def test_a_server_that_refuses_every_sample_ends_the_run() -> None:
