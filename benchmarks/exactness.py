@@ -251,6 +251,11 @@ def open_pair(stack: ExitStack, device: Path, cloud: Path, window: int) -> tuple
     return model, Pair(model, DeviceTokens(model), connection)
 
 
+def left_out(number: int, why: str) -> None:
+    """Tell of a sample that cannot be used."""
+    print(f"sample {number} is left out: {why}", file=sys.stderr)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="samples in the published form")
@@ -263,7 +268,7 @@ def main() -> None:
     options = parser.parse_args()
     device = options.device or get_model("demo-device")
     cloud = options.cloud or get_model("demo-cloud")
-    tasks = speed_tasks(options.data)
+    tasks = speed_tasks(options.data, left_out)
     pairs: dict[str, Any] = {}
     for name, served, limit in (
         ("smollm2-smollm2", device, options.limit),
@@ -271,7 +276,7 @@ def main() -> None:
     ):
         with ExitStack() as stack:
             model, pair = open_pair(stack, device, served, options.window)
-            prompts = speed_prompts(model, tasks, limit, options.max_tokens)
+            prompts = speed_prompts(model, tasks, limit, options.max_tokens, left_out)
             pairs[name] = {
                 f"temperature {temperature}": {way: one.report() for way, one in found.items()}
                 for temperature, found in compare(pair, prompts, options.max_tokens).items()

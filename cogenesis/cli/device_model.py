@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,23 @@ def model_id(model: str, *, quiet: bool) -> dict[str, Any]:
         return {"name": "a server on this device", "url": model}
     path = fetch_model(model, quiet=quiet)
     return {"name": path.stem, "sha256": known_sha256(path)}
+
+
+def model_sums(models: Mapping[str, str], *, quiet: bool) -> dict[str, str]:
+    """The hashes of the files of "device" and "cloud", which are fetched first.
+
+    A name does not tell a file that is gone on with later: a path may hold another model then.
+
+    Raises:
+        ModelError: a model cannot be had.
+    """
+    from cogenesis.cli.models import fetch_model
+    from cogenesis.models.receipts import known_sha256
+
+    return {
+        f"{role}_sha256": known_sha256(fetch_model(models[role], quiet=quiet))
+        for role in ("device", "cloud")
+    }
 
 
 def adapter_id(model: str, adapter: str | None) -> dict[str, Any]:

@@ -215,9 +215,9 @@ class _Run:
             ModelFileError: there is no such adapter.
         """
         from cogenesis.engines.known_file import KnownFile
-        from cogenesis.evaluation.bits_samples import refuse_private_data
         from cogenesis.models.adapters import find_adapter
         from cogenesis.models.fetch import sha256_of
+        from cogenesis.privacy.published import refuse_private_data
 
         # Its sum comes first: what is looked at after this is what the workers will read.
         self.data = KnownFile.of(data)
@@ -260,7 +260,7 @@ class _Run:
         with ExitStack() as stack:
             saved = None
             if save is not None:
-                saved = stack.enter_context(SavedSamples(save, self._about(), resume=resume))
+                saved = stack.enter_context(SavedSamples(save, self._about, resume=resume))
             done = saved.done if saved is not None else {}
             left = [number for number in samples if number not in done]
             if left:
@@ -305,11 +305,14 @@ class _Run:
                 bar.refresh()
 
     def _about(self) -> dict[str, Any]:
-        """All that a sample's figures depend on."""
+        """All that a sample's figures depend on; models are fetched for their sums."""
+        from cogenesis.cli.device_model import model_sums
+
         about = {"data": self.data.sha256, "version": __version__}
         # Only where there are gates: files of earlier measurements stay good.
         about |= {each.system: each.digest for each in self._gates}
-        return {**about, **self.models, **asdict(self._settings)}
+        about |= self.models | model_sums(self.models, quiet=self._quiet)
+        return {**about, **asdict(self._settings)}
 
     def _left_out(self, number: int, why: str) -> None:
         self._skipped[number] = why

@@ -270,7 +270,8 @@ class _Judging:
         place = save or found.place.with_name(f"answers-{found.digest[:16]}.jsonl")
         about = {"form": FORM, "data": found.digest}
         with private_lines(place, about, "judge", Answer.from_json, Answer.to_json) as file:
-            lacking = list({each.key: each for each in asked if each.key not in file.done}.values())
+            said = {key for key, answer in file.done.items() if answer.is_final}
+            lacking = list({each.key: each for each in asked if each.key not in said}.values())
             known = KnownFile(data.absolute(), found.digest)
             unsafe = found.published is not None
             for answer in self._asked(lacking, known, unsafe=unsafe) if lacking else ():
@@ -282,7 +283,7 @@ class _Judging:
         self, lacking: Sequence[Question], data: KnownFile, *, unsafe: bool
     ) -> Iterator[Answer]:
         from cogenesis.engines.engine import Lost
-        from cogenesis.evaluation.judge_asking import Judging
+        from cogenesis.evaluation.judge_asking import Judging, Refusals
 
         size = sum(each.size for each in lacking)
         typer.echo(
@@ -297,11 +298,13 @@ class _Judging:
             step = bar.add_task("answers", total=len(lacking))
             outcomes: Any = engine.map(opening, ((each.key, each) for each in lacking))
             stack.enter_context(closing(outcomes))
+            refusals = Refusals()
             for outcome in outcomes:
                 if isinstance(outcome, Lost):
                     self.lost += 1
                 else:
                     yield outcome.result
+                    refusals.look_at(outcome.result)
                 bar.advance(step)
                 bar.refresh()
 
@@ -335,6 +338,12 @@ def _report(
     size = billions if billions is not None else size_in_name(asked.name)
     told |= {"judge": {"model": asked.name, "billions": size}, "data": found.digest}
     told |= {"notes": notes(told, size), "skipped": found.skipped, "lost": asked.lost}
+    refused = sum(not each.is_final for each in answers)
+    if refused:
+        told["notes"].append(
+            f"{refused} questions have no answer, because the server refused them: the same "
+            "command asks again."
+        )
     if asked.lost:
         told["notes"].append(
             f"{asked.lost} questions have no answer, because workers died on them: the same "

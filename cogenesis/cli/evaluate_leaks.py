@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import typer
 
 from cogenesis import __version__
 from cogenesis.cli.circumstances import when_and_where
-from cogenesis.cli.device_model import AdapterOption, adapter_id
+from cogenesis.cli.device_model import AdapterOption, adapter_id, model_sums
 from cogenesis.cli.engine_options import (
     EngineOption,
     RayAddressOption,
@@ -126,6 +125,7 @@ def leaks(
 
       cogenesis evaluate leaks --data validation.json --mode sketch --engine ray --workers 4
     """
+    from cogenesis.engines.known_file import KnownFile
     from cogenesis.evaluation.leaks import LeaksSettings
     from cogenesis.evaluation.leaks_people import crowd_of
     from cogenesis.evaluation.leaks_report import leaks_report
@@ -142,6 +142,7 @@ def leaks(
         heard = run.reference(crowd.samples, modes, zipf or [_DEFAULT_ZIPF])
     told = leaks_report(crowd, heard)
     told |= {"text": text, "models": run.models if text == "written" else None}
+    told |= {"data_sha256": KnownFile.of(data).sha256}
     told |= {"settings": asdict(run.settings), **when_and_where()}
     told["skipped"] += run.lost
     if plot is not None:
@@ -195,7 +196,7 @@ class _Run:
         def file(path: Path) -> SavedLines[LeaksSample]:
             return SavedLines(
                 path,
-                self._about(data),
+                lambda: self._about(data),
                 resume=resume,
                 kind="leaks",
                 read=LeaksSample.from_json,
@@ -276,9 +277,12 @@ class _Run:
         typer.echo(line + "--resume the same command tries again", err=True)
 
     def _about(self, data: Path) -> dict[str, Any]:
-        """All that what is received depends on.
+        """All that what is received depends on; models are fetched for their sums.
 
         The adapter only where there is one: files of runs without stay good.
         """
-        digest = hashlib.sha256(data.read_bytes()).hexdigest()
-        return {"data": digest, "version": __version__, **self.models, **asdict(self.settings)}
+        from cogenesis.engines.known_file import KnownFile
+
+        digest = KnownFile.of(data).sha256
+        models = self.models | model_sums(self.models, quiet=self._quiet)
+        return {"data": digest, "version": __version__, **models, **asdict(self.settings)}

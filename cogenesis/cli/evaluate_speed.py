@@ -88,10 +88,11 @@ def speed(
     pairs = _pairs(pair)
     models = {name: cloud if name == "demo" else device for name in pairs}
     used = {"device": device, "cloud": models, **adapter_id(device, adapter)}
-    tasks = speed_tasks(data)
-    rows, texts = _measured(settings, device, adapter, models, tasks, limit, quiet=as_json)
+    skipped = _Skipped()
+    tasks = speed_tasks(data, skipped.add)
+    rows, texts = _measured(settings, device, adapter, models, tasks, limit, skipped, quiet=as_json)
     if as_json:
-        about = _about(settings, texts) | {"models": used}
+        about = _about(settings, texts) | {"models": used, "skipped": skipped.samples}
         typer.echo(json.dumps({"rows": rows} | about, indent=2))
         return
     from rich.console import Console
@@ -103,6 +104,18 @@ def speed(
         for line in (line for row in own for line in _warnings(row)):
             console.print(line, style="yellow", highlight=False)
     console.print(_NOTE, style="dim", highlight=False)
+
+
+class _Skipped:
+    """Samples that cannot be used, told as they are found."""
+
+    def __init__(self) -> None:
+        self.samples: list[dict[str, Any]] = []
+
+    def add(self, number: int, why: str) -> None:
+        """One more."""
+        self.samples.append({"sample": number, "reason": why})
+        typer.echo(f"warning: sample {number} is left out: {why}", err=True)
 
 
 def _pairs(names: Sequence[str] | None) -> tuple[str, ...]:
@@ -119,6 +132,7 @@ def _measured(
     clouds: dict[str, str],
     tasks: Sequence[SpeedTask],
     limit: int,
+    skipped: _Skipped,
     *,
     quiet: bool,
 ) -> tuple[list[dict[str, Any]], int]:
@@ -143,7 +157,7 @@ def _measured(
         lora = find_adapter(device, adapter)
         model = stack.enter_context(LlamaCpp(path, threads=1, adapter=lora))
         tokens = DeviceTokens(model)
-        prompts = speed_prompts(model, tasks, limit, settings.max_tokens)
+        prompts = speed_prompts(model, tasks, limit, settings.max_tokens, skipped.add)
         bar = stack.enter_context(_progress())
         for name in clouds:
             step = bar.add_task(name, total=steps_of(settings, len(prompts)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -245,16 +245,16 @@ def find_texts(options: TextOptions) -> Texts:
     samples, people, skipped = read_people(options.data, options.limit)
     place = options.texts or default_place(options.data)
     proof = open_published(options.data, unsafe=True) if options.unsafe else None
-    with open_texts(place, options.data) as file:
-        theirs = _of_others(options, file.done.values())
-    systems = chosen_systems(options, theirs)
-    names = model_names(options, systems)
     settings = GenerationSettings(options.max_tokens, options.seed)
-    wanted = wanted_texts(samples, systems, names, settings)
-    with open_texts(place, options.data) as file:
+    with open_texts(place, options.data) as file:  # held throughout: no other run may add to it
+        theirs = _of_others(options, file.done.values())
+        systems = chosen_systems(options, theirs)
+        names = model_names(options, systems)
+        wanted = wanted_texts(samples, systems, names, settings)
         lacking = [each for each in wanted if not is_final(file.done.get(each.key))]
         if lacking:
-            work = TextWork.of(options, data, names, lacking)
+            ours = tuple(name for name in options.systems if name not in theirs)
+            work = TextWork.of(replace(options, systems=ours), data, names, lacking)
             with closing(write_lacking(work, engine, lacking, _lost_into(skipped))) as texts:
                 for text in texts:
                     file.add(text)

@@ -100,7 +100,7 @@ class TextWork:
     def of(
         cls, options: TextOptions, data: KnownFile, names: ModelNames, lacking: Sequence[Wanted]
     ) -> TextWork:
-        """The work that these options mean.
+        """The work that these options mean: of our own systems only.
 
         Raises:
             InputError, EgressError: the cloud's address or key cannot be used.

@@ -53,7 +53,6 @@ def sample(
     A colon in the title would end the general part of the instruction, so a dash stands for it.
     """
     asked = _TASKS[kind].format(" ".join(title.replace(": ", " – ").split()))
-    # The origin comes first: who asks whether a file may be sent looks at its beginning.
     return {
         **({"origin": origin} if origin else {}),
         "tid": identity,
@@ -71,9 +70,15 @@ def sample(
 def from_rendered(
     identity: str, found: Rendered, text: str, history: int, origin: str
 ) -> dict[str, Any]:
-    """The sample of a prompt that was put together already."""
+    """The sample of a prompt that was put together already.
+
+    E-mails are `licensed` whatever the user calls them: the sets of this form are made of
+    Avocado. Only `own` stays, which may be sent as little.
+    """
     heading = found.kind.casefold()
     kind = "abstract" if "abstract" in heading else "email" if "mail" in heading else "text"
+    if kind == "email" and origin != "own":
+        origin = "licensed"
     return sample(identity, kind, found.title, text, found.history[:history], origin)
 
 

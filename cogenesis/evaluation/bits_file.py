@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from cogenesis.evaluation.saved_lines import SavedLines
 class SavedSamples(SavedLines[SampleCost]):
     """What each text costs, by the samples' numbers; use it with `with`."""
 
-    def __init__(self, path: Path, about: dict[str, Any], *, resume: bool) -> None:
+    def __init__(self, path: Path, about: Callable[[], dict[str, Any]], *, resume: bool) -> None:
         """As `SavedLines`. Raises InputError likewise."""
         super().__init__(
             path,

@@ -5,13 +5,11 @@ A sample that cannot be used is no reason to stop: it is told, counted and left 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from cogenesis.context.reader import Sample
-from cogenesis.errors import ContextError, GuardRefusedError, InputError, InstructionError
+from cogenesis.errors import GuardRefusedError, InstructionError
 from cogenesis.evaluation.bits_positions import Reference
 from cogenesis.evaluation.speed_prompts import prompt_ids
 from cogenesis.events import Task
@@ -20,9 +18,6 @@ from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
 from cogenesis.privacy.released import GeneralInstruction
 from cogenesis.writing import general_instruction, lexicon_of
-
-_MARKS: Final = b"\xef\xbb\xbf \t\r\n"
-"""What may stand before JSON: the byte order mark, and spaces."""
 
 
 class Tokenises(Protocol):
@@ -61,29 +56,6 @@ class BitsTask:
     reference: Reference
     general: GeneralInstruction
     lexicon: Lexicon
-
-
-def refuse_private_data(path: Path) -> None:
-    """Let only a list of samples be sent without the shield.
-
-    A list in the published form is taken for published or made-up data, on the word of whoever
-    gave `--unsafe-send-context`; a file with one object may be somebody's own context.
-
-    Raises:
-        InputError: it is no list, or cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            begun = file.read(4096).lstrip(_MARKS)
-    except OSError as error:
-        raise ContextError(f"{path} cannot be read: {error.strerror}.") from None
-    if not begun.startswith(b"["):
-        raise InputError(
-            f"{path} is no list of samples, so it may be one person's own context. Without the "
-            "shield only published or made-up data is sent: a list in the published form."
-        )
-    if re.search(rb'"origin"\s*:\s*"(?:own|licensed)"', begun):
-        raise InputError(f"{path} is marked as private texts: they are not sent without the shield")
 
 
 def bits_sample(

@@ -163,7 +163,13 @@ def private_lines(
     except OSError as error:
         raise InputError(f"{path} cannot be used: {error.strerror}") from None
     return SavedLines(
-        path, about, resume=True, kind=kind, read=read, write=write, key=lambda each: each.key
+        path,
+        lambda: about,
+        resume=True,
+        kind=kind,
+        read=read,
+        write=write,
+        key=lambda each: each.key,
     )
 
 

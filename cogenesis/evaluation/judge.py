@@ -37,6 +37,9 @@ measurement: small models rate by length, place and chance. Look at the agreemen
 
 PAIR: Final = "pair"
 
+_FINAL: Final = frozenset({None, "unreadable", "too-large"})
+"""Reasons after which asking again makes no sense: the judge wrote something, or more than fits."""
+
 _SIZE: Final = re.compile(
     r"(?<![a-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)([bm])(?![a-z0-9])", re.IGNORECASE
 )
@@ -97,6 +100,11 @@ class Answer:
             raise ValueError("no rating")
         if self.choice not in {None, "first", "second", "tie"}:
             raise ValueError("no choice")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it stays; else the judge wrote nothing, and the server may be mended by now."""
+        return self.reason in _FINAL or bool(self.reply)
 
     def to_json(self) -> dict[str, Any]:
         """The line of the file."""

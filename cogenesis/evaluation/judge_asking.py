@@ -15,14 +15,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from cogenesis.engines.cloud import CloudAddress
 from cogenesis.engines.cost import BYTES_A_TOKEN
 from cogenesis.engines.engine import Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.pace import Pace
-from cogenesis.errors import CloudError
+from cogenesis.errors import CloudError, CloudReason
 from cogenesis.evaluation.judge import PAIR, Answer, JudgeSettings, Question, prompt_of
 from cogenesis.evaluation.judge_prompts import (
     MAX_REPLY_CHARS,
@@ -42,9 +42,16 @@ ASKS: Final = 3
 DEADLINE_S: Final = 120.0
 
 _STOPS: Final = frozenset(
-    {"unreachable", "timeout", "unauthorised", "rate-limited", "server-error"}
+    {
+        *("unreachable", "timeout", "unauthorised", "rate-limited", "server-error"),
+        *("not-found", "redirect"),
+    }
 )
 """Errors that the next question would meet, too: the run ends, and can be gone on with."""
+
+REFUSED_SAMPLES: Final = 3
+"""So many samples in a row without a word of the judge: the server refuses all. One sample may be
+a matter of its content, and all questions about it come one after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,30 @@ class Judging:
                 yield judge.ask
             finally:
                 judge.stop()
+
+
+class Refusals:
+    """Sees all answers of a run, and ends it where the server refuses whatever it is asked."""
+
+    def __init__(self) -> None:
+        self._samples: set[int] = set()
+
+    def look_at(self, answer: Answer) -> None:
+        """An answer, in the order in which they come.
+
+        Raises:
+            CloudError: going on makes no sense.
+        """
+        if answer.is_final:
+            self._samples.clear()
+            return
+        self._samples.add(answer.sample)
+        if len(self._samples) >= REFUSED_SAMPLES:
+            raise CloudError(
+                cast(CloudReason, answer.reason),
+                f"the judge answered no question about {REFUSED_SAMPLES} samples in a row "
+                f"({answer.reason}): look after the server, then give the same command again",
+            )
 
 
 class Judge:

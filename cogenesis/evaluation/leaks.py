@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +19,9 @@ from typing import Any, Final
 from cogenesis.assistant import Assistant
 from cogenesis.cloud_server import DemoCloud
 from cogenesis.context.reader import Sample
-from cogenesis.errors import InputError, ModelError
+from cogenesis.errors import InputError, InstructionError, ModelError
 from cogenesis.evaluation.even_caches import even_cloud, even_device
-from cogenesis.evaluation.leaks_received import Fixed, Received, SentMode
+from cogenesis.evaluation.leaks_received import TOO_LONG, Fixed, Received, SentMode
 from cogenesis.evaluation.recording_relay import RecordingRelay
 from cogenesis.events import Result, Task
 from cogenesis.models.cloud_connection import CloudConnection
@@ -61,7 +61,7 @@ class LeaksSample:
         sample: its number in the file, from 1.
         id: what the file calls it.
         mode: that was asked for.
-        written: the mode in which the text was written in the end.
+        written: the mode in which the text was written in the end; "none" for no text.
         degraded: one word, where the cloud's part is missing; None otherwise.
         tokens: of the text.
         requests, bytes: that the server received for it.
@@ -137,6 +137,8 @@ class LeaksStage:
     ) -> LeaksSample:
         """Write a sample's text and tell what the server received.
 
+        An instruction that cannot be used is no reason to stop: no text comes of it.
+
         Args:
             number, sample: from the file.
             mode: of writing.
@@ -148,29 +150,28 @@ class LeaksStage:
         """
         fixed = self._fixed_for(mode)
         self._protection.begin(sample.context, said)
-        tokens = SKETCH_TOKENS if mode == "sketch" else self._settings.max_tokens
+        most = SKETCH_TOKENS if mode == "sketch" else self._settings.max_tokens
         result, requests = self._written(
             Task(
                 sample.instruction,
                 sample.context,
                 mode=mode,
                 seed=self._settings.seed,
-                max_tokens=tokens,
+                max_tokens=most,
             ),
             stop,
         )
-        if result.general is not None and not requests:
+        if result is not None and result.general is not None and not requests:
             raise ModelError("the relay saw nothing of what was sent: there is another way out")
+        written: str = "none"
+        missing: str | None = TOO_LONG
+        tokens = 0
+        if result is not None:
+            written, tokens = result.mode, len(result.tokens)
+            missing = None if result.degraded is None else result.degraded.reason
+        size, received = sum(len(each.body) for each in requests), fixed.received(requests)
         return LeaksSample(
-            number,
-            sample.id,
-            mode,
-            result.mode,
-            None if result.degraded is None else result.degraded.reason,
-            len(result.tokens),
-            len(requests),
-            sum(len(request.body) for request in requests),
-            fixed.received(requests),
+            number, sample.id, mode, written, missing, tokens, len(requests), size, received
         )
 
     def _fixed_for(self, mode: SentMode) -> Fixed:
@@ -180,13 +181,18 @@ class LeaksStage:
             self._fixed[mode] = Fixed(self._written(task)[1], _NOBODY)
         return self._fixed[mode]
 
-    def _written(self, task: Task, stop: threading.Event | None = None) -> tuple[Result, list[Any]]:
+    def _written(
+        self, task: Task, stop: threading.Event | None = None
+    ) -> tuple[Result | None, list[Any]]:
+        """The text, None if its instruction cannot be used; and what was received meanwhile."""
         if self._assistant is None or self._relay is None or self._connection is None:
             raise ModelError("a stage is used inside `with`")
         even_device(self._device)
         even_cloud(self._connection)
         self._relay.take()
-        result = self._assistant.write(task, stop=stop)
+        result = None
+        with suppress(InstructionError):
+            result = self._assistant.write(task, stop=stop)
         _settle()
         return result, self._relay.take()
 

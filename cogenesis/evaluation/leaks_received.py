@@ -20,6 +20,9 @@ from cogenesis.evaluation.recording_relay import Request
 
 SentMode = Literal["sketch", "fusion"]
 
+TOO_LONG: Final = "too-long"
+"""Why nothing came of a text whose instruction cannot be used."""
+
 _LENGTH: Final = "content-length:"
 _WORD: Final = re.compile(r"\w+")
 

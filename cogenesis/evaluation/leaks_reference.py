@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cogenesis.context.private_context import ContextText
 from cogenesis.context.reader import Sample
-from cogenesis.errors import GuardRefusedError
-from cogenesis.evaluation.leaks_received import Received, SentMode
+from cogenesis.errors import GuardRefusedError, InstructionError
+from cogenesis.evaluation.leaks_received import TOO_LONG, Received, SentMode
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import RARE_BELOW, Lexicon
 from cogenesis.privacy.normal import words
@@ -24,13 +24,13 @@ class Shielded:
     """What would be received of one text.
 
     Attributes:
-        received: all of it; nothing where the guard refuses.
-        refused: whether it does.
+        received: all of it; nothing where nothing is sent.
+        missing: why nothing is, in one word: the guard refuses, or the instruction is too long.
         words, masked: of the text, and those inside a private span.
     """
 
     received: Received
-    refused: bool = False
+    missing: str | None = None
     words: int = 0
     masked: int = 0
 
@@ -52,7 +52,9 @@ def shielded_reference(
     try:
         general = Guard(Lexicon(texts, rare_below=rare_below)).derive(sample.instruction)
     except GuardRefusedError:
-        return Shielded(Received(), refused=True)
+        return Shielded(Received(), "refused")
+    except InstructionError:
+        return Shielded(Received(), TOO_LONG)
     if mode == "sketch":
         return Shielded(Received(general.text))
     typed = ContextText("writing", "instruction", sample.instruction)

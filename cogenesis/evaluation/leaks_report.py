@@ -78,8 +78,7 @@ class Heard:
     @classmethod
     def of_reference(cls, number: int, mode: SentMode, told: Shielded, rare_below: float) -> Heard:
         """Of a reference that went through the shield."""
-        missing = "refused" if told.refused else None
-        return cls(number, mode, told.received, missing, rare_below, told.words, told.masked)
+        return cls(number, mode, told.received, told.missing, rare_below, told.words, told.masked)
 
 
 def leaks_report(crowd: Crowd, heard: Sequence[Heard]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cogenesis.evaluation.report_alike import unlike
 from cogenesis.evaluation.report_inputs import Figure, Source, figures, shown
 from cogenesis.evaluation.report_tables import attack_figure
 
@@ -87,7 +88,7 @@ def against_leakage(sources: Sequence[Source]) -> Plane | Gap:
     )
     if leaks.told.get("text") == "reference":
         caption += " The attacked texts are the references behind the shield, not written ones."
-    caption += _PAIRED
+    caption += unlike(leaks, source) + _PAIRED
     return Plane(
         "share of people recognised", label, points, caption, (leaks.label, source.label), up
     )

@@ -10,9 +10,9 @@ from typing import Final
 from cogenesis.context.budget import Window
 from cogenesis.context.private_context import PrivateContext
 from cogenesis.context.prompt import fitted_prompt
-from cogenesis.context.reader import read_samples
 from cogenesis.demo import DEMO_INSTRUCTION, demo_person
-from cogenesis.errors import GuardRefusedError, InputError
+from cogenesis.errors import GuardRefusedError, InputError, InstructionError
+from cogenesis.evaluation.numbered_samples import LeftOut, numbered_samples
 from cogenesis.models.protocol import DeviceModel, TokenIds
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
@@ -42,10 +42,11 @@ _WINDOW_TOKENS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class SpeedTask:
-    """Somebody who wants a text."""
+    """Somebody who wants a text; `number` is that of the sample in its file, from 1."""
 
     context: PrivateContext
     instruction: str
+    number: int = 0
 
     def __repr__(self) -> str:
         return "SpeedTask(hidden)"
@@ -63,8 +64,10 @@ class SpeedPrompt:
         return f"SpeedPrompt({len(self.ids)} tokens)"
 
 
-def speed_tasks(data: Path | None) -> list[SpeedTask]:
+def speed_tasks(data: Path | None, left_out: LeftOut) -> list[SpeedTask]:
     """The tasks of a data set in the published form; without one, those of the sample person.
+
+    `left_out` is told of the samples that are none.
 
     Raises:
         ContextError: the file cannot be read.
@@ -72,18 +75,26 @@ def speed_tasks(data: Path | None) -> list[SpeedTask]:
     if data is None:
         person = demo_person()
         return [SpeedTask(person, instruction) for instruction in DEMO_INSTRUCTIONS]
-    return [SpeedTask(sample.context, sample.instruction) for sample in read_samples(data)]
+    good, bad = numbered_samples(data)
+    for number, why in bad.items():
+        left_out(number, why)
+    return [SpeedTask(each.context, each.instruction, number) for number, each in good.items()]
 
 
 def speed_prompts(
-    device: DeviceModel, tasks: Iterable[SpeedTask], limit: int, max_tokens: int
+    device: DeviceModel,
+    tasks: Iterable[SpeedTask],
+    limit: int,
+    max_tokens: int,
+    left_out: LeftOut,
 ) -> list[SpeedPrompt]:
     """The first `limit` tasks that the guard releases for the cloud.
 
-    A task that it refuses is not written with a cloud at all, so it tells nothing about speed.
+    A task that it refuses is not written with a cloud at all, and one that does not fit the window
+    not at all: they tell nothing about speed, and `left_out` is told of them.
 
     Raises:
-        InputError: it refuses all of them.
+        InputError: none is left.
     """
     found: list[SpeedPrompt] = []
     for task in tasks:
@@ -92,12 +103,16 @@ def speed_prompts(
         lexicon = lexicon_of(task.context, task.instruction)
         try:
             general = Guard(lexicon_of(task.context)).derive(task.instruction)
+            ids = prompt_ids(device, task.context, task.instruction, max_tokens)
         except GuardRefusedError:
+            left_out(task.number, "the guard releases no general instruction")
             continue
-        ids = prompt_ids(device, task.context, task.instruction, max_tokens)
+        except InstructionError:
+            left_out(task.number, "its instruction is too long for the device model's window")
+            continue
         found.append(SpeedPrompt(ids, general, lexicon))
     if not found:
-        raise InputError("the guard releases none of these instructions: give other --data")
+        raise InputError("none of these instructions can be used: give other --data")
     return found
 
 

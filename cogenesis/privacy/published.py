@@ -15,6 +15,9 @@ A file passes if the user gave `--unsafe-send-context` for this command, and the
 
 Not covered: somebody who writes real people's contexts into a file of that form, and gives
 the flag. The form and the flag are two deliberate steps, not a proof that nobody is hurt.
+
+`evaluate bits --shield off` sends no context, but the texts as they are. Its door is
+`refuse_private_data`: a list, with the same marks on every sample.
 """
 
 from __future__ import annotations
@@ -100,6 +103,31 @@ class PublishedData:
             return False
 
 
+def refuse_private_data(path: Path) -> None:
+    """Let only a list of samples be sent without the shield, none of them marked as private.
+
+    A list in the published form is taken for published or made-up data, on the word of whoever
+    gave `--unsafe-send-context`; a file with one object may be somebody's own context. Every
+    sample is looked at, wherever its mark stands: lists are merged. One that has no task is no
+    reason to refuse, because nothing of it is sent.
+
+    Raises:
+        InputError: it is no list, a sample's origin is another one, or it cannot be read.
+    """
+    value = _loaded(path, _read(path))
+    if not isinstance(value, list):
+        raise InputError(
+            f"{path} is no list of samples, so it may be one person's own context. Without the "
+            "shield only published or made-up data is sent: a list in the published form."
+        )
+    for number, sample in enumerate(value, start=1):
+        if isinstance(sample, dict) and ("cogenesis" in sample or not _may_be_sent(sample)):
+            raise InputError(
+                f"{path}: sample {number} is marked as private texts: they are not sent without "
+                'the shield. "origin", if a sample has it, must be "published" or "synthetic".'
+            )
+
+
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
@@ -111,18 +139,27 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _marked(path: Path, data: bytes) -> list[dict[str, Any]]:
-    """The samples, if all of them may be sent. Messages name numbers, never values."""
+def _loaded(path: Path, data: bytes) -> Any:
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise InputError(f"{path} is no JSON in UTF-8") from None
+
+
+def _may_be_sent(sample: dict[str, Any]) -> bool:
+    """Whether its mark, if it has one, allows it."""
+    return "origin" not in sample or str(sample["origin"]) in ORIGINS
+
+
+def _marked(path: Path, data: bytes) -> list[dict[str, Any]]:
+    """The samples, if all of them may be sent. Messages name numbers, never values."""
+    value = _loaded(path, data)
     if not isinstance(value, list) or len(value) < 2:
         raise _refused(path, "it is no list of two samples or more, so it may be one person's own")
     for number, sample in enumerate(value, start=1):
         if not isinstance(sample, dict) or "cogenesis" in sample or not _has_task(sample):
             raise _refused(path, f"sample {number} has no task with a reference text")
-        if "origin" in sample and sample["origin"] not in ORIGINS:
+        if not _may_be_sent(sample):
             raise _refused(path, f"sample {number} has an origin that is neither of the two")
     return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -79,7 +80,8 @@ def read_material(files: TuneFiles, settings: TuneSettings, left_out: LeftOut) -
     """Read all data, before any model is loaded.
 
     Raises:
-        InputError: a file cannot be used, or outlines are wanted and there are none.
+        InputError: a file cannot be used, or outlines are wanted and there are none, or it is
+            not clear whose they are.
     """
     if "with-sketch" in settings.forms and files.sketches is None:
         raise InputError(
@@ -94,12 +96,33 @@ def read_material(files: TuneFiles, settings: TuneSettings, left_out: LeftOut) -
     else:
         validation = None
         learned, held = hold_out(samples, settings.hold_out, settings.seed)
+    if "with-sketch" in settings.forms:
+        _refuse_twins(data if validation is None else (*data, validation))
     sketches, sketches_sum = {}, None
     if files.sketches is not None:
         from cogenesis.models.fetch import sha256_of
 
         sketches, sketches_sum = read_sketches(files.sketches), sha256_of(files.sketches)
     return Material(data, validation, sketches, sketches_sum, tuple(learned), tuple(held))
+
+
+def _refuse_twins(files: Sequence[DataFile]) -> None:
+    """An outline is found by its sample's id, so no two samples may have the same.
+
+    Samples without a `tid` are called by their numbers, and those of `data import FOLDER` are
+    called own-1 and so on, in every file.
+
+    Raises:
+        InputError: two have.
+    """
+    counted = Counter(sample.id for each in files for sample in each.samples)
+    twins = [name for name, count in counted.items() if count > 1]
+    if twins:
+        raise InputError(
+            f"{len(twins)} ids stand at several samples of --data and --validation (the first: "
+            f"{twins[0]!r}), so it is not clear whose outline is whose. Give every sample a tid "
+            "that no other one has, and make the outlines again"
+        )
 
 
 def tune_device(
@@ -132,6 +155,7 @@ def tune_device(
     config = {"asked": asked, **_about(base, hardware, material)}
     folder = RunFolder(files.out, config, resume=resume) if main else None
     if folder is not None and (done := folder.file("result.json")) is not None:
+        folder.forget_checkpoints()  # it may have been killed before it came to that
         raise InputError(f"{files.out} is finished: {done} holds its figures")
     learned, held = _examples(base, material, settings, tell)
     with _out_of_memory_told():

@@ -68,8 +68,8 @@ class DataFile:
 
     @property
     def name(self) -> str:
-        """Folder and file: what a model card calls it."""
-        return "/".join(self.path.absolute().parts[-2:])
+        """What a model card calls it: a folder may be called after a person."""
+        return self.path.name
 
 
 def parse_forms(text: str) -> tuple[Form, ...]:

@@ -4,7 +4,7 @@
         for number in numbers:
             if number not in out.done:
                 out.add(Text(number, "14_10_6", "14_10", fold=None, seen=False), columns)
-    found = read_extract(path)
+    for text, columns in extract_groups(path): ...
 
 A Parquet file cannot be read before its end is written. So each text becomes a file of its own
 in `PATH.parts` first, complete or not there at all, and the parts become one file at the end.
@@ -142,7 +142,7 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 class ExtractWriter:
-    """Writes texts as they are done; use it with `with`, then `finish`.
+    """Writes texts as they are done; use it with `with`, which makes the file at its end.
 
     Attributes:
         done: numbers of the samples that are there already.

@@ -1,9 +1,10 @@
 """What a gate is fitted to: positions of `train extract`, ready for arithmetic.
 
 Both models stand on K + 2 entries: the K candidates, the token that came where it is no
-candidate, and the bucket of all others. So every mixing rule scores that token as `evaluate bits`
-does with its long lists. What the gate itself looks at (features, the paper's entries) comes from
-the K candidates alone: it never sees the token that came.
+candidate, and the bucket of all others. So the rule `mixture` scores that token exactly as
+`evaluate bits` does with its long lists; `logits` comes near it, because it divides by a sum over
+all tokens in which the bucket counts as one. What the gate itself looks at (features, the paper's
+entries) comes from the K candidates alone: it never sees the token that came.
 """
 
 from __future__ import annotations

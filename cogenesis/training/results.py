@@ -48,7 +48,10 @@ def save_result(
     command: str,
     processes: int,
 ) -> dict[str, Any]:
-    """Write everything into the run folder; the figures are returned and in `result.json`."""
+    """Write everything into the run folder; the figures are returned and in `result.json`.
+
+    Checkpoints go last: whatever ends the program before, the run can be gone on with or is done.
+    """
     name = "model" if settings.full else "adapter"
     new = folder.path / f".{name}.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -66,11 +69,17 @@ def save_result(
         base_model=base.title if "/" in base.title else None,
     )
     (new / "README.md").write_text(card.markdown(), "utf-8")
-    place = folder.keep_only_result(new, name)
-    plotted = plot_losses(metrics, folder.path / "loss.svg")
-    result = {"result": str(place), **figures, "plot": plotted}
-    folder.write("result.json", json.dumps(result, indent=2).encode() + b"\n")
+    result = {"result": str(folder.keep_result(new, name)), **figures, "plot": False}
+    folder.write("result.json", _as_json(result))
+    if plot_losses(metrics, folder.path / "loss.svg"):
+        result["plot"] = True
+        folder.write("result.json", _as_json(result))
+    folder.forget_checkpoints()
     return result
+
+
+def _as_json(result: dict[str, Any]) -> bytes:
+    return json.dumps(result, indent=2).encode() + b"\n"
 
 
 def _save_weights(

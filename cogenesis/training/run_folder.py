@@ -125,11 +125,14 @@ class RunFolder:
         path = self.path / name
         return path if path.exists() else None
 
-    def keep_only_result(self, new: Path, name: str) -> Path:
-        """Give the finished result its name, then remove what only a run needs."""
+    def keep_result(self, new: Path, name: str) -> Path:
+        """Give the finished result its name."""
         place = self.path / name
         shutil.rmtree(place, ignore_errors=True)
         new.replace(place)
+        return place
+
+    def forget_checkpoints(self) -> None:
+        """Remove what only a run needs. The last step: until then a killed run can go on."""
         for left in ("checkpoint.pt", "best.pt", ".checkpoint.pt.new", ".best.pt.new"):
             (self.path / left).unlink(missing_ok=True)
-        return place

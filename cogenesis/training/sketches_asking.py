@@ -290,13 +290,17 @@ class Outlines:
 
     def _look_at(self, outcome: SketchLine | Failed) -> None:
         """Raise where going on makes no sense. A model that writes no outlines still answers."""
-        if not isinstance(outcome, Failed) or outcome.reason == "worker-died":
+        if (
+            not isinstance(outcome, Failed)
+            or outcome.reason == "worker-died"
+            or outcome.reason == "no-sketch"
+        ):
             self._failures = 0
             return
         self._failures += 1
         if outcome.reason in _HOPELESS:
             raise CloudError(outcome.reason, f"the cloud model refuses: {outcome.message}")
-        if self._failures >= _FAILURES_IN_A_ROW and outcome.reason != "no-sketch":
+        if self._failures >= _FAILURES_IN_A_ROW:
             raise CloudError(
                 outcome.reason,
                 f"{self._failures} samples in a row had no answer ({outcome.message}): look after "

@@ -6,7 +6,8 @@
 
 `id` is what the training file calls the sample (its number where it has no id), `general` all
 that the cloud was told of it. A line is on the disk before the next one is asked for, so a run
-that is killed loses what was on its way and nothing else; half a line at the end is left out.
+that is killed loses what was on its way and nothing else; half a line at the end is left out. One
+run at a time has the file (`growing_file`).
 
 The outlines are untrusted text of a cloud model, cleaned by `sketch.outline`. Not covered:
 somebody who writes into the file; it is read as it stands, and only its form is checked.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -24,6 +26,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from cogenesis.errors import InputError
+from cogenesis.growing_file import open_growing
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +98,24 @@ class SketchFile:
         """Read what is there, and get ready to add to it.
 
         Raises:
-            InputError: the file is there and `resume` was not given, or it cannot be used.
+            InputError: the file is there and `resume` was not given, or another run has it, or
+                it cannot be used.
         """
         self._path = path
-        data = _bytes(path) if path.exists() else b""
-        if data and not resume:
-            raise InputError(f"{path} exists: add --resume to go on, or name another file")
-        whole = data[: data.rfind(b"\n") + 1]
-        self.done = {line.id: line for line in _lines(path, whole)}
         try:
-            self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b")
-            self._file.truncate(len(whole))
-            self._file.seek(len(whole))
+            self._file: IO[bytes] = open_growing(path)
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from None
+        try:
+            data = self._file.read()
+            if data and not resume:
+                raise InputError(f"{path} exists: add --resume to go on, or name another file")
+            whole = data[: data.rfind(b"\n") + 1]
+            self.done = {line.id: line for line in _lines(path, whole)}
+            self._file.truncate(len(whole))
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> SketchFile:
         return self
@@ -132,7 +139,7 @@ class SketchFile:
         """Put the lines into the order of the samples: answers come in any order.
 
         So two runs that got the same outlines leave the same lines, but for their seconds. The
-        file is replaced whole or not at all.
+        file is replaced whole or not at all. Nothing can be added after this.
         """
         lines = sorted(self.done.values(), key=lambda line: line.number)
         descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
@@ -141,6 +148,8 @@ class SketchFile:
                 file.writelines(map(_as_line, lines))
                 file.flush()
                 os.fsync(file.fileno())
+            if sys.platform == "win32":
+                self._file.close()  # no open file is replaced there; elsewhere the lock stays
             Path(name).replace(self._path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -114,7 +114,7 @@ class Tuning:
         optimiser = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=0.0)
         self._model, self._optimiser = accelerator.prepare(model, optimiser)
         self._place = _Place()
-        self._saved_at = self._begun_at = time.monotonic()
+        self._saved_at = time.monotonic()
 
     def run(self) -> TuneOutcome:
         """Learn until the end, or from where an earlier run was cut off."""

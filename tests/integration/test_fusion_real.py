@@ -54,7 +54,8 @@ def device(device_gguf: Path) -> Iterator[LlamaCpp]:
 
 @pytest.fixture(scope="module")
 def prompts(device: LlamaCpp) -> list[SpeedPrompt]:
-    found = speed_prompts(device, [SpeedTask(CONTEXT, task) for task in TASKS], 3, TOKENS)
+    tasks = [SpeedTask(CONTEXT, task) for task in TASKS]
+    found = speed_prompts(device, tasks, 3, TOKENS, lambda number, why: pytest.fail(why))
     assert len(found) == len(TASKS)
     return found
 

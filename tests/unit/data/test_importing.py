@@ -17,8 +17,7 @@ from cogenesis.data.exporting import export
 from cogenesis.data.importing import Imported, Source, import_data
 from cogenesis.data.mail import own_words, parse_mail
 from cogenesis.errors import InputError
-from cogenesis.evaluation.bits_samples import refuse_private_data
-from cogenesis.privacy.published import PublishedData
+from cogenesis.privacy.published import PublishedData, refuse_private_data
 from tests.unit.data.people import TEXTS, sample, write_list
 from tests.unit.data.test_rows import PROMPT
 
@@ -87,6 +86,23 @@ def test_prompts_of_titles_and_texts(tmp_path: Path) -> None:
     )
     assert [each["title"] for each in found["profile"]] == ["On rain"]
     assert found["form"] == "title-to-text"
+
+
+@pytest.mark.parametrize(("said", "marked"), [("", "licensed"), ("own", "own")])
+def test_e_mails_put_together_already_are_never_marked_as_published(
+    said: str, marked: str, tmp_path: Path
+) -> None:
+    """Sets of that form are made of a licensed collection, whatever --origin says."""
+    prompt = PROMPT.replace("History Paper Abstracts", "History E-Mails")
+    assert prompt != PROMPT
+    turns = [{"from": "user", "value": prompt}, {"from": "assistant", "value": LONG}]
+    one = {"tid": "0", "conversations": turns} | ({"origin": said} if said else {})
+    path, out = write_list(tmp_path / "in.json", [one, one | {"tid": "1"}]), tmp_path / "out.json"
+    _, found = imported(Source(path, origin="published"), out)
+    assert {each["origin"] for each in found} == {marked}
+    assert found[0]["conversations"][0]["value"].startswith("Write the email with the subject")
+    with pytest.raises(InputError, match="origin"):
+        PublishedData(out, unsafe_send_context=True)
 
 
 def lamp(folder: Path, asked: str, key: str, **question: Any) -> Path:

@@ -11,9 +11,12 @@ import pytest
 from rich.console import Console
 
 from cogenesis.cli import main
-from cogenesis.cli.evaluate_bits import _notes, bits_table
-from cogenesis.evaluation.bits import BitsSettings, Cost, TextCost, systems
+from cogenesis.cli.evaluate_bits import _notes, _Run, bits_table
+from cogenesis.evaluation.bits import EVEN, BitsSettings, Cost, TextCost, systems
+from cogenesis.evaluation.bits_file import SavedSamples
 from cogenesis.evaluation.bits_report import SampleCost, bits_report
+from tests.unit.evaluation.test_leaks_report import person
+from tests.unit.models.tiny_gguf import tiny_gguf
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
@@ -34,6 +37,10 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
             ["--data", "one.json", "--shield", "off", "--unsafe-send-context"],
             "no list of samples",
         ),
+        (
+            ["--data", "merged.json", "--shield", "off", "--unsafe-send-context"],
+            "sample 2 is marked as private texts",
+        ),
         (["--data", "one.json", "--pair", "gpt"], "--pair"),
         (["--data", "one.json", "--weight", "2"], "--weight"),
         (["--data", "one.json", "--save", "one.json"], "one.json exists: add --resume"),
@@ -53,10 +60,34 @@ def test_mistakes_are_told_before_a_model_is_loaded(
     monkeypatch.setenv("COLUMNS", "200")
     one = '{"additional_profile": "Name: Wren", "conversations": []}\n'
     Path("one.json").write_text(one)
+    Path("merged.json").write_text(f'[{one}, {{"profile": "{"x" * 5_000}", "origin": "own"}}]')
     Path("broken.json").write_text("[{]")
     assert run(monkeypatch, *arguments) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert Path("one.json").read_text() == one
+
+
+def test_a_file_is_not_gone_on_with_by_another_model_of_the_same_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("people.json").write_text(json.dumps([person("Wren Aldous", "orchids")]))
+    for name in ("device", "cloud"):
+        Path(f"{name}.gguf").write_bytes(tiny_gguf())
+    models = {"device": "device.gguf", "cloud": "cloud.gguf"}
+    measured = _Run(
+        Path("people.json"), BitsSettings(weights=(EVEN,)), models, {}, adapter="none", quiet=True
+    )
+    with SavedSamples(Path("bits.jsonl"), measured._about, resume=False) as saved:
+        saved.add(sample(1))
+    arguments = ["--data", "people.json", "--device", "device.gguf", "--cloud", "cloud.gguf"]
+    arguments += ["--adapter", "none", "--save", "bits.jsonl", "--resume", "--json"]
+    assert run(monkeypatch, *arguments) == 0
+    Path("device.gguf").write_bytes(tiny_gguf(bytes(128)))
+    capsys.readouterr()
+    assert run(monkeypatch, *arguments) == 2
+    assert "with another device_sha256: use" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_help_names_all_options(

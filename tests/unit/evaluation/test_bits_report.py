@@ -84,7 +84,7 @@ def test_without_a_sample_there_is_nothing_to_say() -> None:
 
 
 def saved(path: Path, *samples: SampleCost, resume: bool = False) -> dict[int, SampleCost]:
-    with SavedSamples(path, ABOUT, resume=resume) as file:
+    with SavedSamples(path, lambda: ABOUT, resume=resume) as file:
         done = file.done
         for each in samples:
             file.add(each)
@@ -102,7 +102,7 @@ def test_what_was_measured_is_read_again(tmp_path: Path) -> None:
 
 def test_each_sample_is_on_the_disk_when_it_is_done(tmp_path: Path) -> None:
     path = tmp_path / "bits.jsonl"
-    with SavedSamples(path, ABOUT, resume=False) as file:
+    with SavedSamples(path, lambda: ABOUT, resume=False) as file:
         file.add(ONE)
         assert json.loads(path.read_text().splitlines()[1])["sample"] == 1
 
@@ -138,7 +138,7 @@ def test_another_measurement_is_not_gone_on_with(tmp_path: Path) -> None:
     saved(path, ONE)
     about = {**ABOUT, "weights": (0.5, 0.6), "new": 1}
     with pytest.raises(InputError, match="another weights, new: use the same"):
-        SavedSamples(path, about, resume=True)
+        SavedSamples(path, lambda: about, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from cogenesis.errors import ContextError, InputError
 from cogenesis.evaluation.bits_pair import LONGEST_BLOCK, block_of, shield_of
 from cogenesis.evaluation.bits_samples import (
     BitsSample,
     BitsTask,
     bits_sample,
     bits_task,
-    refuse_private_data,
 )
 from cogenesis.evaluation.numbered_samples import first_samples
 from cogenesis.models.scripted import ScriptedModel
@@ -128,17 +124,6 @@ def test_the_shield_hides_the_person_and_off_hides_what_looks_private_anyway(
     assert "Marigold" in off
     for shown in (on, off):
         assert "idris@example.org" not in shown
-
-
-def test_only_a_list_may_be_sent_without_the_shield(tmp_path: Path) -> None:
-    path = tmp_path / "data.json"
-    path.write_bytes(b"\xef\xbb\xbf\n  [" + json.dumps(sample()).encode() + b"]")
-    refuse_private_data(path)
-    path.write_text(json.dumps(sample()))
-    with pytest.raises(InputError, match="no list of samples"):
-        refuse_private_data(path)
-    with pytest.raises(ContextError, match="cannot be read"):
-        refuse_private_data(tmp_path / "none.json")
 
 
 def test_blocks_stay_small_enough_for_one_reply() -> None:

@@ -55,6 +55,19 @@ def test_a_file_of_other_data_is_refused(data: Path, tmp_path: Path) -> None:
         read_texts(path, data_digest=file_digest(other))
 
 
+def test_a_second_run_on_the_same_data_loses_nothing_of_the_first(
+    data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "texts.jsonl"
+    ours = [text("device", number, "Hello") for number in (1, 2)]
+    with open_texts(path, data) as file:
+        file.add(ours[0])
+        with pytest.raises(InputError, match="another run is writing to"):
+            open_texts(path, data)
+        file.add(ours[1])
+    assert read_texts(path) == ours
+
+
 def test_texts_of_another_program_need_three_things_only(tmp_path: Path) -> None:
     path = tmp_path / "theirs.jsonl"
     line = {"system": "theirs", "sample": 2, "text": "Hi", "model": "any"}

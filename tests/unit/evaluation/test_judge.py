@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ from cogenesis.evaluation.judge import (
     questions,
     size_in_name,
 )
-from cogenesis.evaluation.judge_asking import ASKS, Judge, Judging
+from cogenesis.evaluation.judge_asking import ASKS, Judge, Judging, Refusals
 from cogenesis.evaluation.judge_prompts import SCORES, parse_choice, parse_rating, rendered
 from cogenesis.evaluation.judge_report import judge_report, notes, quadratic_kappa
 from cogenesis.models.protocol import Piece, Prompt
@@ -161,7 +161,10 @@ def test_an_endless_answer_is_cut(data: PublishedData) -> None:
     assert answer.rating is None and len(answer.reply) <= 8_000
 
 
-@pytest.mark.parametrize(("reason", "ends"), [("unreachable", True), ("bad-request", False)])
+@pytest.mark.parametrize(
+    ("reason", "ends"),
+    [("unreachable", True), ("not-found", True), ("redirect", True), ("bad-request", False)],
+)
 def test_a_dead_judge_ends_the_run_and_a_refused_prompt_does_not(
     reason: Any, ends: bool, data: PublishedData
 ) -> None:
@@ -172,6 +175,40 @@ def test_a_dead_judge_ends_the_run_and_a_refused_prompt_does_not(
             judge_of(model, data).ask(first)
     else:
         assert judge_of(model, data).ask(first).reason == reason
+
+
+def test_only_what_the_judge_wrote_stays(data: PublishedData) -> None:
+    (first, *_) = asked(data, ONCE, device={1: "text"})
+    for reason, final in [("bad-request", False), ("bad-reply", False), ("too-large", True)]:
+        failing = ScriptedModel([""] * ASKS, fail=CloudError(cast(Any, reason), "no"), role="cloud")
+        answer = judge_of(failing, data).ask(first)
+        assert (answer.reason, answer.is_final) == (reason, final)
+    assert judge_of(ScriptedModel(["no"] * ASKS, role="cloud"), data).ask(first).is_final
+    replies = iter(["no idea", "", ""])
+
+    def reply(prompt: str) -> str:
+        said = next(replies)
+        if not said:
+            raise CloudError("bad-reply", "an empty reply")
+        return said
+
+    wrote = judge_of(ScriptedModel(reply, role="cloud"), data).ask(first)
+    assert (wrote.reason, wrote.reply, wrote.is_final) == ("bad-reply", "no idea", True)
+
+
+def test_a_server_that_refuses_every_sample_ends_the_run() -> None:
+    def answer(sample: int, reason: str | None) -> Answer:
+        return Answer("k", "personal", "device", sample, 0, reason=reason)
+
+    refusals = Refusals()
+    for _ in range(40):
+        refusals.look_at(answer(1, "bad-request"))  # one text may be a matter of its content
+    refusals.look_at(answer(2, "bad-request"))
+    refusals.look_at(answer(3, "unreadable"))
+    refusals.look_at(answer(4, "bad-request"))
+    refusals.look_at(answer(5, "bad-request"))
+    with pytest.raises(CloudError, match="3 samples in a row"):
+        refusals.look_at(answer(6, "bad-request"))
 
 
 @pytest.mark.parametrize("parallel", [1, 4])

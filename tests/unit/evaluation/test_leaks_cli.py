@@ -9,22 +9,26 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 
+from cogenesis.assistant import Assistant
 from cogenesis.cli import main
-from cogenesis.context.reader import Sample
+from cogenesis.context.reader import Sample, read_samples
 from cogenesis.engines.engine import Done, Lost, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.known_model import KnownModel
 from cogenesis.engines.local import LocalEngine
 from cogenesis.errors import InputError
-from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings
+from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings, LeaksStage
 from cogenesis.evaluation.leaks_received import Received, SentMode
 from cogenesis.evaluation.leaks_work import LeaksItem, LeaksWork
+from cogenesis.evaluation.recording_relay import Request
+from cogenesis.models import LlamaCpp
 from cogenesis.models.adapters import find_adapter
 from cogenesis.models.fetch import sha256_of
+from cogenesis.models.scripted import ScriptedModel
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
 
 
@@ -144,6 +148,75 @@ def test_the_device_model_has_the_adapter_of_write_and_the_file_knows_it(
     assert run(monkeypatch, *arguments, "--save", "none", "--resume") == 2
     assert "measured with another adapter" in " ".join(capsys.readouterr().err.split())
     assert run(monkeypatch, *arguments, "--adapter", "nowhere.gguf") == 4
+
+
+def test_a_file_is_not_gone_on_with_by_another_model_of_the_same_name(
+    opened: list[Path | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", "people.json", "--mode", "sketch", "--limit", "1", "--json"]
+    arguments += ["--adapter", "none", "--save", "leaks.jsonl", "--resume"]
+    assert run(monkeypatch, *arguments) == run(monkeypatch, *arguments) == 0
+    assert len(opened) == 1
+
+    def another(name: str, **_: object) -> Path:
+        path = Path(f"{name}.gguf")
+        path.write_text("another one" if name == "demo-cloud" else name)
+        return path
+
+    monkeypatch.setattr("cogenesis.cli.models.fetch_model", another)
+    capsys.readouterr()
+    before = Path("leaks.jsonl").read_text()
+    assert run(monkeypatch, *arguments) == 2
+    assert "with another cloud_sha256: use" in " ".join(capsys.readouterr().err.split())
+    assert Path("leaks.jsonl").read_text() == before
+    # A file of before the sums were noted.
+    head, *rest = before.splitlines()
+    told = json.loads(head)
+    for role in ("device", "cloud"):
+        del told["about"][f"{role}_sha256"]
+    Path("leaks.jsonl").write_text("\n".join([json.dumps(told), *rest]) + "\n")
+    assert run(monkeypatch, *arguments) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "another device_sha256, cloud_sha256 or before that was noted" in said
+    assert "name another file" in said
+
+
+def with_one_too_long() -> None:
+    """The second person's instruction fits no window."""
+    people = json.loads(Path("people.json").read_text())
+    people[1]["conversations"][0]["value"] = "Write a note: " + "word " * 5_000
+    Path("people.json").write_text(json.dumps(people))
+
+
+def test_an_instruction_that_cannot_be_used_ends_no_measurement_of_references(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_one_too_long()
+    arguments = ["--data", "people.json", "--text", "reference", "--mode", "sketch"]
+    assert run(monkeypatch, *arguments, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["data_sha256"] == sha256_of(data)
+    (mode,) = told["modes"]
+    assert (mode["texts"], mode["without_cloud"]) == (6, {"too-long": 1})
+
+
+def test_an_instruction_that_cannot_be_used_is_no_text_of_a_stage(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Relay:
+        def take(self) -> list[Request]:
+            return []
+
+    with_one_too_long()
+    device, cloud = ScriptedModel(seed=1), ScriptedModel(["- one\n- two"] * 9, role="cloud")
+    stage = LeaksStage(cast(LlamaCpp, device), Path("none.gguf"), LeaksSettings())
+    monkeypatch.setattr(stage, "_assistant", Assistant(device, cloud=cloud))
+    monkeypatch.setattr(stage, "_connection", cloud)
+    monkeypatch.setattr(stage, "_relay", Relay())
+    sample = read_samples(data)[1]
+    found = stage.measure(2, sample, "sketch")
+    assert (found.written, found.degraded, found.tokens) == ("none", "too-long", 0)
+    assert LeaksSample.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 class Losing:

@@ -171,7 +171,7 @@ def test_saved_samples_give_the_figures_of_the_report(folder: Path) -> None:
         for n in range(1, 6)
     ]
     about = {"data": "0", "device": "demo-device", "cloud": "demo-cloud"}
-    with SavedSamples(Path("bits.jsonl"), about, resume=False) as saved:
+    with SavedSamples(Path("bits.jsonl"), lambda: about, resume=False) as saved:
         for each in costs:
             saved.add(each)
     (found,) = read_sources([Path("bits.jsonl")])
@@ -257,6 +257,31 @@ def test_leakage_is_that_of_the_best_attacker_on_what_was_sent(folder: Path) -> 
     assert {point.name for point in better.points} == {"sketch", "device"}
     assert isinstance(against_leakage(sources(folder, bits=BITS)), Gap)
     assert isinstance(against_leakage(sources(folder, leaks=LEAKS)), Gap)
+
+
+@pytest.mark.parametrize(
+    ("leaks", "told"),
+    [
+        ({}, None),  # nothing is said, nothing is compared
+        ({"models": {"device": "demo-device"}}, "adapter none in leaks: leaks, an adapter in"),
+        ({"models": {"device": "demo-device", "adapter": "a" * 64}}, None),
+        ({"models": {"device": "mine", "adapter": "a" * 64}}, "device mine in leaks: leaks, demo"),
+        ({"data_sha256": "b" * 64}, "data bbbbbbbbbbbb… in leaks: leaks, cccccccccccc… in text"),
+        ({"data_sha256": "c" * 64}, None),
+    ],
+)
+def test_a_point_of_two_systems_says_so(
+    leaks: dict[str, Any], told: str | None, folder: Path
+) -> None:
+    settings = {"device": "demo-device", "adapter": None, "cloud": "demo-cloud"}
+    text = {name: each for name, each in TEXT.items() if name != "models"}
+    text |= {"settings": settings, "data": "c" * 64}
+    plane = against_leakage(sources(folder, text=text, leaks=LEAKS | leaks))
+    assert isinstance(plane, Plane)
+    if told is None:
+        assert "not of one system" not in plane.caption
+    else:
+        assert "not of one system" in plane.caption and told in plane.caption
 
 
 def test_exact_decodings_share_a_quality_and_the_papers_schedule_has_none(folder: Path) -> None:

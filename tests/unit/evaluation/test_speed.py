@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,6 @@ from cogenesis.errors import ContextError, InputError
 from cogenesis.evaluation.speed import TRIES, SpeedSettings, measure, steps_of, timed
 from cogenesis.evaluation.speed_prompts import (
     DEMO_INSTRUCTIONS,
-    SpeedTask,
     speed_prompts,
     speed_tasks,
 )
@@ -132,29 +133,48 @@ def test_a_text_that_ends_at_once_took_its_time() -> None:
     assert run.first_s == run.total_s > 0.0
 
 
+def told_nothing(number: int, why: str) -> None:
+    pytest.fail(f"{number}: {why}")
+
+
 def test_the_sample_persons_tasks_are_released_and_differ() -> None:
-    device = ScriptedModel(seed=1)
-    prompts = speed_prompts(device, speed_tasks(None), limit=10, max_tokens=20)
+    device, tasks = ScriptedModel(seed=1), speed_tasks(None, told_nothing)
+    prompts = speed_prompts(device, tasks, 10, 20, told_nothing)
     assert len(prompts) == len(DEMO_INSTRUCTIONS)
     assert all(a.ids != b.ids for a, b in pairwise(prompts))
     assert "Anselm" not in " ".join(prompt.general.text for prompt in prompts)
-    assert len(speed_prompts(device, speed_tasks(None), limit=2, max_tokens=20)) == 2
+    assert len(speed_prompts(device, tasks, 2, 20, told_nothing)) == 2
 
 
-def test_tasks_that_the_guard_refuses_are_left_out() -> None:
-    person = speed_tasks(None)[0].context
-    refused = SpeedTask(person, "Tobias Merrin")
-    device = ScriptedModel(seed=1)
-    tasks = [refused, *speed_tasks(None)]
-    assert len(speed_prompts(device, tasks, limit=1, max_tokens=20)) == 1
-    with pytest.raises(InputError, match="releases none"):
-        speed_prompts(device, [refused], limit=1, max_tokens=20)
+def test_samples_that_cannot_be_used_are_told_and_left_out(tmp_path: Path) -> None:
+    """Refused by the guard, too long, no task: none of them ends the measurement."""
+
+    def task(instruction: str) -> dict[str, Any]:
+        turns = [{"from": "user", "value": instruction}, {"from": "assistant", "value": "Dear"}]
+        return {"additional_profile": "Name: Tobias Merrin", "conversations": turns}
+
+    some = [
+        task("Tobias Merrin"),
+        task("word " * 5_000),
+        {"profile": 3},
+        task(DEMO_INSTRUCTIONS[1]),
+    ]
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(some))
+    left: dict[int, str] = {}
+    device, tell = ScriptedModel(seed=1), lambda number, why: left.update({number: why})
+    tasks = speed_tasks(path, tell)
+    assert list(left) == [3]
+    assert len(speed_prompts(device, tasks, 1, 20, tell)) == 1
+    assert "guard" in left[1] and "too long" in left[2]
+    with pytest.raises(InputError, match="none of these instructions"):
+        speed_prompts(device, tasks[:2], 1, 20, tell)
 
 
 def test_a_data_set_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ContextError):
-        speed_tasks(tmp_path / "none.json")
+        speed_tasks(tmp_path / "none.json", told_nothing)
 
 
 def test_a_task_shows_nothing_private() -> None:
-    assert repr(speed_tasks(None)[0]) == "SpeedTask(hidden)"
+    assert repr(speed_tasks(None, told_nothing)[0]) == "SpeedTask(hidden)"

@@ -90,6 +90,19 @@ def test_mistakes_are_told_before_a_model_is_loaded(
 
 
 @pytest.mark.parametrize("command", ["text", "judge"])
+def test_a_file_that_another_run_adds_to_is_told_before_a_model_is_loaded(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", "people.json", "--texts", "texts.jsonl", "--system", "device"]
+    with open_texts(Path("texts.jsonl"), Path("people.json")) as other:
+        before = Path("texts.jsonl").read_bytes()
+        assert run(monkeypatch, command, *arguments, "--unsafe-send-context") == 2
+        assert "another run is writing to texts.jsonl" in " ".join(capsys.readouterr().err.split())
+        assert Path("texts.jsonl").read_bytes() == before
+        assert other.done
+
+
+@pytest.mark.parametrize("command", ["text", "judge"])
 def test_the_help_has_examples(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +155,52 @@ def test_a_judge_is_asked_once_and_its_answers_are_kept(
     assert told["evaluation"] == "judge" and "Two runs on personal" in shown
     profiles = [each.body["messages"][0]["content"] for each in server.asked]
     assert any("Spends evenings with orchids" in each for each in profiles)
+
+
+def judging(server: Loopback) -> list[str]:
+    """Two samples of one system, three questions each."""
+    return [
+        *("--data", "people.json", "--limit", "2", "--texts", "texts.jsonl", "--system", "new"),
+        *("--runs", "1", "--unsafe-send-context", "--judge-url", server.url),
+        *("--judge-model", "m", "--judge-kind", "openai-chat", "--json"),
+    ]
+
+
+def test_what_a_server_refused_is_asked_again_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filters = True
+
+    def reply(handler: Handler) -> None:
+        if handler.command == "POST" and filters and "greenhouse" in str(handler.asked.body):
+            handler.send_json({"error": {"message": "filtered"}}, 400)
+        else:
+            answer(handler)
+
+    with Loopback(reply) as server:
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        told = json.loads(capsys.readouterr().out)
+        first, filters = len(server.asked), False
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        mended = json.loads(capsys.readouterr().out)
+        second = len(server.asked) - first
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        assert len(server.asked) == first + second
+    assert first == 6 and told["unread"] == {"bad-request": second}
+    assert any("the same command asks again" in each for each in told["notes"])
+    assert 0 < second < 6 and mended["unread"] == {}
+
+
+def test_a_judge_that_is_not_there_ends_the_run_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its model is not loaded, say: the server answers, but that is no answer of a judge."""
+    with Loopback(lambda handler: handler.send_json({"error": {}}, 404)) as server:
+        assert run(monkeypatch, "judge", *judging(server)) not in {0, None}
+        assert len(server.asked) == 1
+    with Loopback(answer) as server:
+        assert run(monkeypatch, "judge", *judging(server)) == 0
+        assert len(server.asked) == 6
 
 
 def test_every_request_to_a_judge_is_in_the_ledger(

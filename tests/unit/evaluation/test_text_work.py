@@ -16,7 +16,7 @@ from cogenesis.cli.evaluate_writing import TextItem, TextWork, chosen_systems, m
 from cogenesis.engines.engine import Done, Lost, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.errors import EgressError, InputError
-from cogenesis.evaluation.generation import WrittenText, read_texts
+from cogenesis.evaluation.generation import WrittenText, content_key, open_texts, read_texts
 from cogenesis.models.scripted import ScriptedModel
 from tests.unit.evaluation.test_leaks_report import TOPICS, person
 
@@ -148,6 +148,15 @@ def test_a_worker_with_other_data_or_models_writes_nothing(opened: list[str]) ->
     with pytest.raises(InputError, match="cannot be read"), work.open(Place.here()):
         pass
     assert opened == []
+
+
+def test_ours_are_written_beside_those_of_another_program(opened: list[str]) -> None:
+    with open_texts(Path("texts.jsonl"), Path("people.json")) as file:
+        for number in (1, 2):
+            file.add(WrittenText(content_key("gpt4", number), "gpt4", number, "Hello"))
+    found = find_texts(options(limit=2, systems=("gpt4", "device")))
+    assert [list(found.written[name]) for name in ("gpt4", "device")] == [[1, 2], [1, 2]]
+    assert opened == [HERE]
 
 
 def test_a_worker_that_comes_to_another_text_writes_nothing(opened: list[str]) -> None:

@@ -14,7 +14,7 @@ from cogenesis.errors import EgressError, InputError
 from cogenesis.privacy.egress import Egress
 from cogenesis.privacy.endpoint import CloudEndpoint
 from cogenesis.privacy.ledger import Ledger
-from cogenesis.privacy.published import PublishedData
+from cogenesis.privacy.published import PublishedData, refuse_private_data
 from cogenesis.privacy.released import Released, public, published, written_from
 from cogenesis.privacy.released_body import release_body
 from cogenesis.wire import Body, Text
@@ -71,6 +71,7 @@ def opened(tmp_path: Path, value: object) -> PublishedData:
         ([sample(), "text"], "sample 2 has no task"),
         ([sample(origin="synthetic"), sample(origin="private")], "sample 2 has an origin"),
         ([sample(), sample(origin=None)], "sample 2 has an origin"),
+        ([sample(), sample(origin=["published"])], "sample 2 has an origin"),
         ("[{]", "no JSON"),
         ("[" * 100_000, "no JSON"),
     ],
@@ -79,6 +80,29 @@ def test_what_may_be_somebodys_own_is_not_opened(value: object, why: str, tmp_pa
     with pytest.raises(InputError, match=why) as refused:
         opened(tmp_path, value)
     assert "Wren" not in str(refused.value)
+
+
+def test_only_a_list_without_a_private_mark_is_sent_without_the_shield(tmp_path: Path) -> None:
+    """Also a mark that stands far behind the beginning: in a late sample, or at a sample's end."""
+    fine = [sample(origin="published"), sample(), {"additional_profile": "no task"}, "no sample"]
+    refuse_private_data(written(tmp_path, fine))
+    refuse_private_data(written(tmp_path, "\ufeff\n  " + json.dumps([sample()])))
+    for mark in ("own", "licensed", "stolen", None, ["published"]):
+        late = {**sample(additional_profile="word " * 2_000), "origin": mark}
+        with pytest.raises(InputError, match="sample 5 is marked as private texts") as refused:
+            refuse_private_data(written(tmp_path, [*fine, late]))
+        assert "word" not in str(refused.value)
+    with pytest.raises(InputError, match="sample 2 is marked"):
+        refuse_private_data(written(tmp_path, [sample(), sample(cogenesis=1)]))
+    for value, why in [
+        (sample(), "no list of samples"),
+        ("[{]", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+    ]:
+        with pytest.raises(InputError, match=why):
+            refuse_private_data(written(tmp_path, value))
+    with pytest.raises(InputError, match="cannot be read"):
+        refuse_private_data(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize("flag", [False, None, 1, "yes"])

@@ -206,6 +206,24 @@ def test_a_dead_server_is_left_alone_after_some_samples(data: Path) -> None:
     assert len(dead.asked) == 5
 
 
+def test_a_model_that_writes_no_outline_still_answers(data: Path) -> None:
+    """Four silent samples, one without an outline, one silent: not five in a row."""
+    asked = 0
+
+    class Sulking(ScriptedModel):
+        def generate(self, *args: Any, **more: Any) -> Iterator[Piece]:
+            nonlocal asked
+            asked += 1
+            if asked in {5, 6}:  # the fifth sample, which is asked about twice
+                return super().generate(*args, **more)
+            raise CloudError("timeout", "no time is left")
+
+    outlines = Outlines(LocalEngine(at_a_time=1), Scripted(Sulking(["no"] * 2, role="cloud"), data))
+    found = list(outlines.ask(tasks_of(data)))
+    reasons = [each.reason for each in found if isinstance(each, Failed)]
+    assert reasons == ["timeout"] * 4 + ["no-sketch", "timeout"]
+
+
 def test_what_may_not_leave_ends_everything(data: Path) -> None:
     closed = ScriptedModel(fail=LedgerError("the disk is full"), role="cloud")
     outlines = Outlines(LocalEngine(at_a_time=2), Scripted(closed, data))
@@ -368,6 +386,20 @@ def test_a_file_of_something_else_is_refused_and_kept(line: str, tmp_path: Path)
     with pytest.raises(InputError, match="line 1 is no line of train sketches"):
         SketchFile(path, resume=True)
     assert path.read_text() == f"{line}\n"
+
+
+def test_a_second_run_loses_no_outline_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "sketches.jsonl"
+    lines = [SketchLine(str(n), n, "Orchids", ("a b",), "m", 0, 1, 0.1) for n in (3, 2, 1)]
+    with SketchFile(path, resume=True) as file:
+        file.add(lines[0])
+        with pytest.raises(InputError, match="another run is writing to"):
+            SketchFile(path, resume=True)
+        file.add(lines[1])
+    with SketchFile(path, resume=True) as file:
+        file.add(lines[2])
+        file.sort()
+    assert list(read_sketches(path)) == ["1", "2", "3"]
 
 
 def test_the_estimate_counts_what_is_left() -> None:
