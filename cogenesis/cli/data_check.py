@@ -21,7 +21,7 @@ def check(
     near: Annotated[
         float,
         typer.Option(
-            min=0.3, max=1.0, help="Two texts are nearly the same from this share of common runs."
+            help="Two texts are nearly the same from this share of common runs of words; 0.6 to 1."
         ),
     ] = 0.7,
     plots: PlotsOption = None,

@@ -23,9 +23,18 @@ from cogenesis.data.leftovers import leftovers, unfinished
 from cogenesis.data.overlap import Shared, SplitKeys, shared
 from cogenesis.data.problems import Example, Problems
 from cogenesis.data.reading import entries
-from cogenesis.data.repeats import AGAIN, THRESHOLD, Near, alike, digest, runs
+from cogenesis.data.repeats import (
+    AGAIN,
+    LEAST_THRESHOLD,
+    THRESHOLD,
+    Near,
+    alike,
+    digest,
+    runs,
+)
 from cogenesis.data.rows import Row, row_of
 from cogenesis.data.stats import spread
+from cogenesis.errors import InputError
 
 SKIPPABLE: Final = frozenset({"leaks", "near", "language"})
 """The checks that take time: about 20, 0.4 and 0.5 ms a sample."""
@@ -60,15 +69,26 @@ class Checked:
     def __init__(self, *, skip: frozenset[str] = frozenset(), threshold: float = THRESHOLD) -> None:
         """Get ready.
 
+        Args:
+            skip: of SKIPPABLE.
+            threshold: from LEAST_THRESHOLD to 1.
+
         Raises:
+            InputError: the threshold is none.
             MissingExtraError: datasketch is not installed, and `near` is not skipped.
         """
+        if not LEAST_THRESHOLD <= threshold <= 1:
+            raise InputError(
+                f"--near is from {LEAST_THRESHOLD} to 1: of pairs that are less alike, too few "
+                "are found"
+            )
         self.problems = Problems()
         self._splits: dict[str, _Split] = {}
         self._skip = skip
         self._threshold = threshold
         self._near = None if "near" in skip else Near()
-        self._places: list[tuple[str, int, str]] = []  # of the texts in `_near`
+        # Of the texts in `_near`: split, number, id, and the digest of the text.
+        self._places: list[tuple[str, int, str, int]] = []
         self._shared: list[Shared] = []
 
     def read(self, name: str, path: Path, tick: Callable[[], None] = lambda: None) -> None:
@@ -147,7 +167,7 @@ class Checked:
             self.problems.add("same-text", name, Example(row.number, row.id, detail))
         elif self._near is not None:
             self._near.add(row.text)
-            self._places.append((name, row.number, row.id))
+            self._places.append((name, row.number, row.id, key))
         split.seen.setdefault(key, row.number)
         mine = runs(row.text)
         for place, writing in enumerate(row.context.writings, start=1):
@@ -216,12 +236,12 @@ class Checked:
                     detail = f"sample {here} of {each.splits[0]}, {there} of {each.splits[1]}"
                     self.problems.add(kind, name, Example(here, "", detail))
         for pair in self._near.pairs(self._threshold) if self._near is not None else ():
-            split, number, identity = self._places[pair.second]
-            other, earlier, _ = self._places[pair.first]
+            split, number, identity, text = self._places[pair.second]
+            other, earlier, _, earlier_text = self._places[pair.first]
             detail = f"{pair.alike:.0%} of the runs of sample {earlier}"
             if split == other:
                 self.problems.add("near-text", split, Example(number, identity, detail))
-            elif pair.alike < 1.0:  # the very same texts are told as shared texts
+            elif text != earlier_text:  # the very same texts are told as shared texts
                 where = f"{other} and {split}"
                 self.problems.add("near-shared-texts", where, Example(number, identity, detail))
 

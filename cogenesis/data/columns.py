@@ -1,9 +1,12 @@
 """Samples as rows of a table, and back: what Parquet files and `datasets` folders hold.
 
     id, group, origin, general_instruction, details, instruction, text, profile,
-    history: list of {title, text}, more: JSON of all other keys
+    history: list of {title, text}, more: JSON of what these columns cannot hold
 
-Nothing is lost: `from_columns(to_columns(sample))` is the sample in the published form.
+Nothing is lost: `from_columns(to_columns(sample))` is the sample. A key whose value the columns
+would not give back as it was stands in `more` whole, too: a conversation with a system turn,
+with further turns or of "human" and "gpt", earlier texts whose ids are not their places, an id
+that is a number. `more` goes before the columns when the sample is read.
 """
 
 from __future__ import annotations
@@ -15,27 +18,32 @@ if TYPE_CHECKING:
     import pyarrow
 
 _PLAIN: Final = ("group", "origin", "general_instruction", "details")
-_OWN: Final = frozenset({"tid", "conversations", "profile", "additional_profile", *_PLAIN})
 
 
 def to_columns(sample: dict[str, Any]) -> dict[str, Any]:
     """The row of a sample in the published form, which has been validated."""
-    turns = {turn["from"]: turn["value"] for turn in reversed(sample["conversations"])}
-    tid = sample.get("tid")
-    more = {key: value for key, value in sample.items() if key not in _OWN}
-    earlier = [
-        {"title": each.get("title", ""), "text": each["text"]}
-        for each in sample.get("profile") or []
-    ]
-    return {
+    tid, turns = sample.get("tid"), sample["conversations"]
+    row = {
         "id": None if tid is None else str(tid),
         **{key: sample.get(key) for key in _PLAIN},
-        "instruction": turns.get("user", turns.get("human")),
-        "text": turns.get("assistant", turns.get("gpt")),
+        "instruction": _said(turns, "user", "human"),
+        "text": _said(turns, "assistant", "gpt"),
         "profile": sample.get("additional_profile") or "",
-        "history": earlier,
-        "more": json.dumps(more, ensure_ascii=False) if more else None,
+        "history": [
+            {"title": each.get("title", ""), "text": each["text"]}
+            for each in sample.get("profile") or []
+        ],
+        "more": None,
     }
+    fits = from_columns(row) or {}
+    more = {key: value for key, value in sample.items() if key not in fits or fits[key] != value}
+    return row | {"more": json.dumps(more, ensure_ascii=False) if more else None}
+
+
+def _said(turns: list[dict[str, Any]], *speakers: str) -> str:
+    """The first thing that one of them says: a blank turn beside one with words is none."""
+    said = [turn["value"] for turn in turns if turn["from"] in speakers]
+    return next((value for value in said if value.strip()), said[0] if said else "")
 
 
 def from_columns(row: dict[str, Any]) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,7 +30,7 @@ _COLUMNS: Final = (
     "Columns: `id`, `group` (people of one group resemble one another: never put a group into two "
     "splits), `origin`, `general_instruction` (what a cloud model may see), `details` (what stays "
     "on the device), `instruction` (both), `text`, `profile`, `history` (earlier titles and "
-    "texts), `more` (JSON of all other keys)."
+    "texts), `more` (JSON of what these columns cannot hold)."
 )
 
 Splits = Mapping[str, Sequence[Path]]
@@ -106,36 +107,66 @@ def export_folder(
     if len(set(names)) < len(names):
         raise InputError(f"two splits get the same name ({', '.join(names)}): use NAME=FILE")
     done = Exported()
-    for name, paths in splits.items():
-        shards: list[Path] = []
-        samples = _usable(paths, done)
-        ended = False
-        while not ended:
-            shard = folder / "data" / f"{_plain(name)}-{len(shards):05d}.parquet"
-            count = 0
-            with sample_file(shard) as put:
-                ended = True
-                for sample in samples:
-                    put(sample)
-                    count += 1
-                    tick()
-                    if count == SHARD:
-                        ended = False
-                        break
-            done.samples[name] += count
-            if count or not shards:
-                shards.append(shard)
-            else:
-                shard.unlink()  # the split ended with the shard before
-        # The names of `datasets`: which one of how many.
-        for number, shard in enumerate(shards):
-            whole = shard.with_name(f"{_plain(name)}-{number:05d}-of-{len(shards):05d}.parquet")
-            done.files.append(shard.rename(whole))
-    _need_samples(done)
-    with whole_file(folder / "README.md") as path:
-        path.write_text(_card(done), "utf-8")
-    done.files.append(folder / "README.md")
+    with _nothing_left(folder, done.files):
+        for name, paths in splits.items():
+            _write_split(name, paths, folder / "data", done, tick)
+        _need_samples(done)
+        card = folder / "README.md"
+        with whole_file(card) as path:
+            path.write_text(_card(done), "utf-8")
+        done.files.append(card)
     return done
+
+
+@contextmanager
+def _nothing_left(folder: Path, files: Sequence[Path]) -> Iterator[None]:
+    """On an error, remove what was made, so that the corrected command finds a new folder.
+
+    These files and the folders that are new and empty then: nothing that others put there.
+    """
+    inner = folder / "data"
+    new = [each for each in (inner, *inner.parents) if not each.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in files:
+            with suppress(OSError):
+                path.unlink()
+        for each in new:
+            with suppress(OSError):
+                each.rmdir()
+        raise
+
+
+def _write_split(
+    name: str, paths: Iterable[Path], folder: Path, done: Exported, tick: Callable[[], None]
+) -> None:
+    """The shards of one split, which `done.files` names as soon as they are there."""
+    first = len(done.files)
+    samples = _usable(paths, done)
+    ended = False
+    while not ended:
+        number, count = len(done.files) - first, 0
+        shard = folder / f"{_plain(name)}-{number:05d}.parquet"
+        with sample_file(shard) as put:
+            ended = True
+            for sample in samples:
+                put(sample)
+                count += 1
+                tick()
+                if count == SHARD:
+                    ended = False
+                    break
+        done.samples[name] += count
+        if count or not number:
+            done.files.append(shard)
+        else:
+            shard.unlink()  # the split ended with the shard before
+    # The names of `datasets`: which one of how many.
+    shards = len(done.files) - first
+    for number in range(shards):
+        whole = folder / f"{_plain(name)}-{number:05d}-of-{shards:05d}.parquet"
+        done.files[first + number] = done.files[first + number].rename(whole)
 
 
 def _usable(paths: Iterable[Path], done: Exported) -> Iterator[dict[str, object]]:

@@ -18,10 +18,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from cogenesis.data.mail import Mail, parse_mail
+from cogenesis.data.repeats import digest
 from cogenesis.errors import InputError
 
 MIN_WORDS: Final = 20
@@ -66,7 +68,7 @@ def from_folder(
             + (f" ({why})" if why else "")
         )
     for number, each in enumerate(found):
-        earlier = found[max(0, number - history) : number]
+        earlier = _before(found, number, history)
         general = f"Write {'an' if each.kind == 'email' else 'a'} {each.kind}"
         about = f"its {'subject' if each.kind == 'email' else 'title'} is “{each.title}”"
         yield {
@@ -86,6 +88,13 @@ def from_folder(
         }
 
 
+def _before(found: list[OwnText], number: int, history: int) -> list[OwnText]:
+    """The last texts before this one. A copy of it is none: it would hold the answer."""
+    own = digest(found[number].text)
+    others = (each for each in reversed(found[:number]) if digest(each.text) != own)
+    return list(islice(others, history))[::-1]
+
+
 def _texts(
     folder: Path, name: str, address: str | None, left_out: Counter[str]
 ) -> Iterator[OwnText]:
@@ -101,9 +110,8 @@ def _texts(
         if len(data) > MAX_BYTES:
             left_out["larger than 2 MB"] += 1
             continue
-        found = _mail(data, name, address, changed) if path.suffix == ".eml" else None
-        if path.suffix != ".eml":
-            found = _plain(data, path, changed)
+        is_mail = path.suffix.lower() == ".eml"
+        found = _mail(data, name, address, changed) if is_mail else _plain(data, path, changed)
         if isinstance(found, OwnText) and len(found.text.split()) < MIN_WORDS:
             found = f"shorter than {MIN_WORDS} words"
         if isinstance(found, OwnText):
@@ -120,7 +128,8 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for each in sorted(names):
             path = Path(place, each)
-            if path.suffix in SUFFIXES and not each.startswith(".") and not path.is_symlink():
+            wanted = path.suffix.lower() in SUFFIXES and not each.startswith(".")
+            if wanted and not path.is_symlink():
                 yield path
 
 
@@ -131,7 +140,7 @@ def _plain(data: bytes, path: Path, changed: datetime) -> OwnText | str:
         return "not in UTF-8"
     title = path.stem.replace("_", " ").replace("-", " ").strip()
     first, _, rest = text.partition("\n")
-    if path.suffix == ".md" and first.startswith("# "):
+    if path.suffix.lower() == ".md" and first.startswith("# "):
         title, text = first[2:].strip(), rest.strip()
     return OwnText("text", title, text, changed)
 

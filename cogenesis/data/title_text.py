@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from cogenesis.context.private_context import Writing
 from cogenesis.data.mail import parse_mail
 from cogenesis.data.reading import entries
 from cogenesis.data.rendered import Rendered
+from cogenesis.data.repeats import digest
 from cogenesis.errors import InputError
 
 HISTORY: Final = 5
@@ -51,6 +52,7 @@ def sample(
     """One sample in the published form.
 
     A colon in the title would end the general part of the instruction, so a dash stands for it.
+    Of `history` no text is used that is `text` itself: it would hold the answer.
     """
     asked = _TASKS[kind].format(" ".join(title.replace(": ", " – ").split()))
     return {
@@ -61,10 +63,16 @@ def sample(
         "conversations": [{"from": "user", "value": asked}, {"from": "assistant", "value": text}],
         "profile": [
             {"title": each.title, "text": each.text, "id": str(number)}
-            for number, each in enumerate(history)
+            for number, each in enumerate(_others(history, text))
         ],
         "additional_profile": "",
     }
+
+
+def _others(history: Iterable[Writing], text: str) -> Iterator[Writing]:
+    """The writings that are not this text, case and punctuation aside."""
+    own = digest(text)
+    return (each for each in history if digest(each.text) != own)
 
 
 def from_rendered(
@@ -151,14 +159,17 @@ def _lamp_sample(value: dict[str, Any], title: str, history: int) -> dict[str, A
         if isinstance(each, dict)
     )
     # LaMP's profiles of some tasks hold the very text that is asked about.
-    usable = [each for each in earlier if each.text.strip() and each.text.strip() != text.strip()]
+    usable = [each for each in _others(earlier, text) if each.text.strip()]
     origin = "licensed" if kind == "email" else "published"
     return sample(str(value["id"]), kind, title, text.strip(), tuple(usable[:history]), origin)
 
 
 def _named_mails(value: dict[str, Any], history: int) -> list[str]:
-    named = [each.get("text") for each in value["profile"] if isinstance(each, dict)]
-    return [str(name) for name in (value["input"], *named[:history]) if name]
+    """The mail that is asked about, then the earlier ones."""
+    target = str(value["input"])
+    named = (each.get("text") for each in value["profile"] if isinstance(each, dict))
+    others = [str(name) for name in named if name and name != target]
+    return [target, *others[:history]]
 
 
 def _mails(questions: Path, folder: Path, history: int) -> dict[str, Writing]:

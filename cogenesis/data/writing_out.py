@@ -122,7 +122,8 @@ def _parquet(path: Path) -> Iterator[Put]:
             rows.clear()
 
         def put(sample: dict[str, Any]) -> None:
-            rows.append(to_columns(sample))
+            # Arrow refuses half surrogates, too.
+            rows.append(to_columns(json.loads(_dumped(sample))))
             if len(rows) >= BATCH:
                 flush()
 

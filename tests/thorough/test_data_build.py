@@ -94,7 +94,41 @@ def files_without_address(out: Path) -> dict[str, str]:
     return {name: text for name, text in files(out).items() if name != "provenance.jsonl"}
 
 
-def test_a_full_or_lost_disk_of_replies_stops_the_run_and_says_so(tmp_path: Path) -> None:
+def test_a_reply_that_cannot_be_kept_stops_the_run_which_goes_on_after_repair(
+    tmp_path: Path,
+) -> None:
+    """While the first person is made, a file takes the place of the folder of replies.
+
+    Whoever is root may write whatever the modes say, but not into a file as a folder.
+    """
+    out = tmp_path / "out"
+    replies, away = out / "replies", tmp_path / "away"
+
+    def handle(handler: Handler) -> None:
+        if step_of(handler.asked.body) == "profile" and not away.exists():
+            replies.rename(away)
+            replies.write_text("no folder")
+        server()(handler)
+
+    with Loopback(handle) as cloud:
+        one = command(cloud.url, out, "--at-a-time", "1")
+        done = subprocess.run(one, capture_output=True, check=False, timeout=120)
+        said = " ".join(done.stderr.decode().split())
+        assert done.returncode == 2, said
+        assert "the reply cannot be kept in" in said
+        assert "go on with the same command" in said and "Traceback" not in said
+        # Three portraits and the profile: not one question more was paid for.
+        assert len(cloud.asked) == 4
+        assert not list(out.glob("train.json"))
+        replies.unlink()
+        away.rename(replies)
+        away.mkdir()
+        told = built(cloud.url, out, "--at-a-time", "1")
+    assert told["now"]["questions"] == 39 - 3
+    assert sum(told["samples"].values()) == 12
+
+
+def test_replies_that_were_cut_off_are_asked_for_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with Loopback(server()) as cloud:
         built(cloud.url, out)

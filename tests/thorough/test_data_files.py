@@ -13,7 +13,6 @@ import pytest
 from cogenesis.cli import main
 from cogenesis.data import exporting, reading
 from cogenesis.data.check import Checked
-from cogenesis.data.columns import from_columns, to_columns
 from cogenesis.data.importing import Source, import_data
 from cogenesis.data.languages import language_of
 from cogenesis.data.reading import entries
@@ -43,14 +42,13 @@ def cogenesis(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_columns_lose_nothing() -> None:
-    made = sample(additional_tasks=["One", "Two"], group="g", origin="synthetic")
-    assert from_columns(to_columns(made)) == made
-
-
 @pytest.mark.parametrize("ending", ["json", "jsonl", "parquet"])
 def test_every_form_gives_the_same_samples_back(tmp_path: Path, ending: str) -> None:
     samples = [sample(f"1_2_{n}", text=text_of(n), additional_tasks=["x"]) for n in range(700)]
+    samples[1]["conversations"].insert(0, {"from": "system", "value": "You are a helper."})
+    samples[2]["conversations"] += [{"from": "user", "value": "Shorter, please."}]
+    samples[3]["profile"][0]["id"] = "note-7"
+    samples[4] |= {"tid": 4, "more": {"text": [1, None]}}
     out = tmp_path / f"out.{ending}"
     done = exporting.export_file({"all": [write_list(tmp_path / "in.json", samples)]}, out)
     assert done.samples == {"all": 700}
@@ -90,6 +88,47 @@ def test_a_failed_export_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no sample to export"):
         exporting.export_file({"all": [bad]}, tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.json"]
+
+
+def test_a_failed_export_of_a_folder_can_be_repeated_when_it_is_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "SHARD", 2)
+    train = write_list(tmp_path / "train.json", [sample(f"1_1_{n}") for n in range(5)])
+    held = tmp_path / "held.json"
+    held.write_bytes(b'["\xff"]')
+    data = {"train": [train], "held": [held]}
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match="UTF-8"):
+        exporting.export(data, tmp_path / "new" / "out")
+    assert sorted(tmp_path.iterdir()) == before
+    write_list(held, [sample("2_1_1")])
+    done = exporting.export(data, tmp_path / "new" / "out")
+    assert done.samples == {"train": 5, "held": 1}
+
+
+def test_a_failed_export_removes_nothing_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    data = {"train": [write_list(tmp_path / "train.json", [sample()] * 4)]}
+
+    def stop() -> None:
+        (folder / "note.txt").write_text("mine")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exporting.export_folder(data, folder, stop)
+    assert [path.name for path in folder.iterdir()] == ["note.txt"]
+
+
+def test_half_characters_become_question_marks_in_every_form(tmp_path: Path) -> None:
+    data = {"all": [write_list(tmp_path / "in.json", [sample(text="Half \ud800.", x="\ud800")])]}
+    for ending in ("json", "jsonl", "parquet"):
+        out = tmp_path / f"out.{ending}"
+        exporting.export(data, out)
+        assert [each.value for each in entries(out)] == [sample(text="Half ?.", x="?")]
 
 
 def test_another_table_is_told_as_mistakes(tmp_path: Path) -> None:
@@ -133,6 +172,30 @@ def test_texts_without_words_are_alike_to_nothing() -> None:
     for text in ("", "...", "!"):
         near.add(text)
     assert near.pairs(0.3) == []
+
+
+def test_the_nearest_texts_of_two_splits_are_found(tmp_path: Path) -> None:
+    """All 64 permutations agree on half of the pairs that differ in their last word only."""
+    texts = [text_of(seed, 200) for seed in range(20)]
+    held = [f"{text.rpartition(' ')[0]} elsewhere" for text in texts]
+    found = Checked(skip=frozenset({"leaks", "language"}))
+    for split, of in (("train", texts), ("held", held), ("same", texts)):
+        samples = [sample(f"{split}_{at}", text=each, earlier=()) for at, each in enumerate(of)]
+        found.read(split, write_list(tmp_path / f"{split}.json", samples))
+    found.report()
+    assert found.problems.count("near-shared-texts", "train and held") == 20
+    # The very same texts are told as such and not once more.
+    assert found.problems.count("shared-texts", "train and same") == 20
+    assert found.problems.count("near-shared-texts", "train and same") == 0
+
+
+@pytest.mark.parametrize("near", ["0.3", "0.59", "1.1"])
+def test_a_threshold_at_which_too_little_is_found_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], near: str
+) -> None:
+    data = write_list(tmp_path / "train.json", [sample()])
+    assert cogenesis(monkeypatch, "check", str(data), "--near", near) == 2
+    assert "--near is from 0.6 to 1" in capsys.readouterr().err
 
 
 def test_near_texts_within_and_between_splits(tmp_path: Path) -> None:

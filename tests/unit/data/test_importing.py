@@ -163,6 +163,21 @@ def test_avocado_from_the_licence_holders_copy(tmp_path: Path) -> None:
         import_data(Source(path, avocado=tmp_path / "none"), tmp_path / "again.json")
 
 
+def test_a_mail_in_two_folders_is_not_in_its_own_history(tmp_path: Path) -> None:
+    copy = tmp_path / "text"
+    copy.mkdir()
+    with zipfile.ZipFile(copy / "042.zip", "w") as archive:
+        archive.writestr("sent.txt", mail("Budget", LONG))
+        archive.writestr("archived.txt", mail("Fwd: Budget", f"{LONG.casefold()}\n"))
+        archive.writestr("lunch.txt", mail("Lunch", TEXTS[3]))
+    named = ("sent.txt", "archived.txt", "lunch.txt")
+    profile = [{"id": str(at), "text": name} for at, name in enumerate(named)]
+    asked = [{"id": "600", "input": "sent.txt", "profile": profile}]
+    path = write_list(tmp_path / "train_questions.json", asked)
+    _, (found,) = imported(Source(path, avocado=copy, history=2), tmp_path / "out.json")
+    assert [each["title"] for each in found["profile"]] == ["Lunch"]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "texts"
@@ -173,7 +188,7 @@ def folder(tmp_path: Path) -> Path:
     (made / "bees.md").write_text(f"# On bees\n\n{LONG} Really.", "utf-8")
     (made / "short.txt").write_text("Too short.", "utf-8")
     (made / "latin.txt").write_bytes("é".encode("latin-1") * 100)
-    (made / "sent.eml").write_bytes(mail())
+    (made / "sent.eml").write_bytes(mail(body=" ".join(TEXTS[3:6])))
     (made / "got.eml").write_bytes(mail(sender="Tom <tom@example.org>"))
     os.utime(made / "letters" / "to-tom.txt", (0, 0))
     outside = tmp_path / "outside.txt"
@@ -199,6 +214,33 @@ def test_a_folder_of_ones_own_texts(folder: Path, tmp_path: Path) -> None:
     }
     assert {each["general_instruction"] for each in found} == {"Write a text", "Write an email"}
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+def test_a_copy_of_a_text_is_not_in_its_own_history(tmp_path: Path) -> None:
+    letters, copies = tmp_path / "letters", tmp_path / "letters" / "copies"
+    copies.mkdir(parents=True)
+    for at, text in enumerate((TEXTS[3], LONG, TEXTS[4], TEXTS[5])):
+        (letters / f"{at}.txt").write_text(f"{text} {TEXTS[6]}", "utf-8")
+        os.utime(letters / f"{at}.txt", (at, at))
+    (copies / "again.txt").write_text(f"{LONG.upper()}\n{TEXTS[6]}!\n", "utf-8")
+    os.utime(copies / "again.txt", (9, 9))
+    source = Source(letters, name="Nora Quill", history=3)
+    _, found = imported(source, tmp_path / "mine.json")
+    again = found[-1]
+    assert again["conversations"][1]["value"].startswith(LONG.upper())
+    # Three others all the same, the newest last.
+    assert [each["title"] for each in again["profile"]] == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize("ending", ["TXT", "Md", "EML"])
+def test_endings_count_in_large_letters_too(tmp_path: Path, ending: str) -> None:
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    data = mail() if ending == "EML" else f"# On bees\n\n{LONG}".encode()
+    (letters / f"one.{ending}").write_bytes(data)
+    _, (found,) = imported(Source(letters, name="Nora Quill"), tmp_path / "mine.json")
+    title = {"TXT": "one", "Md": "On bees", "EML": "The harvest"}[ending]
+    assert f"“{title}”" in found["conversations"][0]["value"]
 
 
 def test_ones_own_texts_are_never_sent_with_their_context(folder: Path, tmp_path: Path) -> None:
