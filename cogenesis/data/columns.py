@@ -50,6 +50,13 @@ def from_columns(row: dict[str, Any]) -> dict[str, Any] | None:
     """The sample of a row, in the published form; None if the row is of another table."""
     if not {"instruction", "text", "history"} <= row.keys():
         return None
+    try:
+        return _sample_of(row)
+    except (ValueError, TypeError, KeyError):  # columns of these names that hold something else
+        return None
+
+
+def _sample_of(row: dict[str, Any]) -> dict[str, Any]:
     sample: dict[str, Any] = {} if row.get("id") is None else {"tid": row["id"]}
     sample |= {key: row[key] for key in _PLAIN if row.get(key) is not None}
     sample["conversations"] = [

@@ -137,6 +137,12 @@ def test_another_table_is_told_as_mistakes(tmp_path: Path) -> None:
 
     parquet.write_table(pa.table({"a": [1, 2]}), tmp_path / "a.parquet")
     assert [each.value for each in entries(tmp_path / "a.parquet")] == [None, None]
+    named: dict[str, Any] = {"instruction": ["Write"], "text": ["Dear all"], "history": [None]}
+    others: list[dict[str, Any]] = [{"history": [["a text"]]}, {"more": ["{"]}, {"more": ["3"]}]
+    for at, other in enumerate(others):
+        path = tmp_path / f"named-{at}.parquet"
+        parquet.write_table(pa.table(named | other), path)
+        assert [each.value for each in entries(path)] == [None]
     (tmp_path / "b.parquet").write_bytes(b"no table")
     with pytest.raises(InputError, match="Parquet"):
         list(entries(tmp_path / "b.parquet"))

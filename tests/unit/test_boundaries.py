@@ -27,6 +27,13 @@ MAKERS = {"public", "Setting"}
 SETTINGS = {"models/cloud_connection.py": "the model's name from the configuration"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def trees_are_forgotten() -> Iterator[None]:
+    """Else the garbage collector goes through them in all later tests."""
+    yield
+    nodes.cache_clear()
+
+
 @cache
 def nodes(path: Path) -> tuple[ast.AST, ...]:
     """All of a module's syntax tree, the module first. Read once for all tests."""
@@ -55,12 +62,12 @@ def name(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_only_the_doors_import_a_network_library(path: Path) -> None:
-    used = {found for found in imports(path) if found in NETWORK}
+def test_only_the_doors_import_a_network_library() -> None:
+    used = {name(path): NETWORK & set(imports(path)) for path in MODULES}
     # A socket module is no connection by itself: local_wire and lines only close one.
-    allowed = name(path) in DOORS or (name(path) == "lines.py" and used <= {"socket"})
-    assert not used or allowed, f"{name(path)} imports {used}"
+    used["lines.py"] -= {"socket"}
+    assert {module: found for module, found in used.items() if found and module not in DOORS} == {}
+    assert used["privacy/egress.py"]
 
 
 @pytest.mark.parametrize("folder", ["context", "privacy", "fusion"])
@@ -148,10 +155,9 @@ def plain_uses(tree: tuple[ast.AST, ...]) -> set[ast.AST]:
     return plain
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_releases_are_made_in_plain_sight(path: Path) -> None:
-    if name(path) != "privacy/released.py":
-        assert not list(ways_around(nodes(path)))
+def test_releases_are_made_in_plain_sight() -> None:
+    found = {name(path): list(ways_around(nodes(path))) for path in MODULES}
+    assert {module for module, ways in found.items() if ways} <= {"privacy/released.py"}, found
 
 
 @pytest.mark.parametrize(

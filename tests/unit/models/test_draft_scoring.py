@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ WAYS = {
     "chat": ("single",),
 }
 TEXT: Text[Released] = Text((public("Dear all, "), public("we meet")))
+Honest = Callable[[str], tuple[TokenScorer, Loopback]]
 each_dialect = pytest.mark.parametrize("name", list(DIALECTS))
 
 
@@ -61,6 +64,19 @@ def prefix_of(dialect: Dialect, text: Text[Released] = TEXT) -> Text[Released] |
 def largest(name: str) -> int:
     """Echoes repeat everything: with 64 entries for each letter they would be too large."""
     return 20 if name.startswith("echo") else 64
+
+
+@pytest.fixture(scope="module")
+def honest() -> Iterator[Honest]:
+    """Honest servers by the name of their dialect: probed once, which takes most of the time."""
+    with ExitStack() as stack:
+
+        @cache
+        def opened(name: str) -> tuple[TokenScorer, Loopback]:
+            kind, dialect = DIALECTS[name]
+            return stack.enter_context(scorer(dialect(), Scores(kind, largest=largest(name))))
+
+        yield opened
 
 
 def probed(name: str, **how: Any) -> Scoring:
@@ -74,8 +90,8 @@ def expected(text: str, k: int) -> dict[bytes, float]:
 
 
 @each_dialect
-def test_an_honest_server_passes_with_the_k_that_it_lists(name: str) -> None:
-    found = probed(name)
+def test_an_honest_server_passes_with_the_k_that_it_lists(name: str, honest: Honest) -> None:
+    found = honest(name)[0].scoring
     assert (found.ways, found.failed) == (WAYS[name], ())
     assert found.largest_k == largest(name)
     assert found.caches is True
@@ -83,39 +99,35 @@ def test_an_honest_server_passes_with_the_k_that_it_lists(name: str) -> None:
 
 
 @each_dialect
-def test_a_distribution_is_what_the_model_said(name: str) -> None:
-    kind, dialect = DIALECTS[name]
-    with scorer(dialect(), Scores(kind, largest=largest(name))) as (asked, _):
-        found = asked.next_distribution(prefix_of(dialect()), 5)
+def test_a_distribution_is_what_the_model_said(name: str, honest: Honest) -> None:
+    found = honest(name)[0].next_distribution(prefix_of(DIALECTS[name][1]()), 5)
     told = dict(zip(found.tokens, found.logprobs.tolist(), strict=True))
     assert told == pytest.approx(expected("Dear all, we meet", 5), abs=1e-6)
     assert found.rest == pytest.approx(1 - sum(math.exp(lp) for lp in told.values()))
 
 
 @pytest.mark.parametrize("name", ["llama", "vllm", "sglang", "sglang by text"])
-def test_a_draft_is_scored_by_ids_in_one_request(name: str) -> None:
-    kind, dialect = DIALECTS[name]
-    with scorer(dialect(), Scores(kind, largest=largest(name))) as (asked, server):
-        text = asked.encode(TEXT)
-        assert asked.scoring.drafts
-        before = len(server.asked)
-        found = asked.score_draft(text.ids, 14, 5)
-        assert len(server.asked) == before + 1
+def test_a_draft_is_scored_by_ids_in_one_request(name: str, honest: Honest) -> None:
+    asked, server = honest(name)
+    text = asked.encode(TEXT)
+    assert asked.scoring.drafts
+    before = len(server.asked)
+    found = asked.score_draft(text.ids, 14, 5)
+    assert len(server.asked) == before + 1
     assert len(found) == 4  # "eet" was drafted
     for at, one in enumerate(found):
         assert set(one.tokens) == set(expected("Dear all, we meet"[: 14 + at], 5))
 
 
 @pytest.mark.parametrize("name", ["llama", "vllm", "batch", "echo", "echo_last"])
-def test_texts_are_asked_together_without_any_ids(name: str) -> None:
-    kind, dialect = DIALECTS[name]
+def test_texts_are_asked_together_without_any_ids(name: str, honest: Honest) -> None:
     parts = [public("Dear"), public(" all"), public(","), public(" we")]
     texts: list[Text[Released]] = [Text(tuple(parts[:end])) for end in range(1, 5)]
-    with scorer(dialect(), Scores(kind, largest=largest(name))) as (asked, server):
-        assert asked.scoring.drafts
-        before = len(server.asked)
-        found = asked.next_distributions(texts, 5)
-        assert len(server.asked) == before + 1
+    asked, server = honest(name)
+    assert asked.scoring.drafts
+    before = len(server.asked)
+    found = asked.next_distributions(texts, 5)
+    assert len(server.asked) == before + 1
     for text, one in zip(texts, found, strict=True):
         plain = "".join(part.text for part in text.parts)
         # The token that was drafted is listed only where it is one of the best.
@@ -310,19 +322,13 @@ def test_any_other_wire_is_refused() -> None:
 
 
 @each_dialect
-def test_every_request_passes_the_egress(name: str, tmp_path: Path) -> None:
+def test_every_request_passes_the_egress(name: str, honest: Honest) -> None:
     """All parameters are known to it, and no plain number stands where ids could."""
-    kind, dialect = DIALECTS[name]
-    with (
-        Loopback(Scores(kind, largest=largest(name))) as server,
-        Ledger.open(tmp_path / "ledger.db") as ledger,
-        Egress(CloudEndpoint.parse(server.url), ledger) as egress,
-    ):
-        asked = TokenScorer(egress, dialect())
-        assert asked.scoring.ways == WAYS[name]
-        asked.next_distribution(prefix_of(dialect()), 5)
-        if asked.scoring.ids:
-            asked.score_draft(asked.encode(TEXT).ids, 12, 5)
+    asked, _ = honest(name)
+    assert asked.scoring.ways == WAYS[name]
+    asked.next_distribution(prefix_of(DIALECTS[name][1]()), 5)
+    if asked.scoring.ids:
+        asked.score_draft(asked.encode(TEXT).ids, 12, 5)
 
 
 def test_pieces_are_trusted_only_where_they_spell_the_text() -> None:
