@@ -94,6 +94,8 @@ def test_a_file_that_another_run_adds_to_is_told_before_a_model_is_loaded(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--data", "people.json", "--texts", "texts.jsonl", "--system", "device"]
+    if command == "judge":
+        arguments += ["--judge-url", "http://127.0.0.1:9", "--judge-model", "j"]
     with open_texts(Path("texts.jsonl"), Path("people.json")) as other:
         before = Path("texts.jsonl").read_bytes()
         assert run(monkeypatch, command, *arguments, "--unsafe-send-context") == 2
