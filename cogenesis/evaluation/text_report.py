@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from cogenesis.context.reader import Sample
 from cogenesis.errors import InputError
 from cogenesis.evaluation.generation import WrittenText
 from cogenesis.evaluation.text_intervals import FEW, Draws
 from cogenesis.evaluation.text_measures import FORM, NEARNESS, form, nearness
 from cogenesis.evaluation.text_profile import PROFILE, Profiles
-from cogenesis.evaluation.text_style import STYLE, Style, history_of
+from cogenesis.evaluation.text_style import STYLE, Histories, Style, history_of
 
 MEASURES: Final = (*NEARNESS, *FORM, *PROFILE, *STYLE)
 REFERENCE: Final = "reference"
@@ -25,26 +28,26 @@ Values = dict[str, float | None]
 
 
 def measured(
-    samples: Sequence[tuple[int, Sample]],
-    people: Sequence[Sample],
+    samples: Mapping[int, Sample],
+    people: Mapping[int, Sample],
     texts: Mapping[str, Mapping[int, WrittenText]],
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, dict[int, Values]]:
     """Every measure of every text, by system and sample.
 
     Args:
-        samples: those that are measured, with their numbers.
-        people: all samples of the file: from them it is learnt what style and names tell.
+        samples: those that are measured, by their numbers.
+        people: all samples of the file likewise: from them it is learnt what style and names tell.
         texts: by system and sample; those without a text are left out.
         tick: called after each sample.
 
     Raises:
         MissingExtraError: a library is not installed.
     """
-    profiles = Profiles(people)
-    style = Style([history_of(each.context) for each in people])
+    profiles = Profiles(people.values())
+    style = Style(Histories(people))
     found: dict[str, dict[int, Values]] = {name: {} for name in (REFERENCE, *texts)}
-    for number, sample in samples:
+    for number, sample in samples.items():
         profile = profiles.of(sample)
         history = history_of(sample.context)
         said = {name: by.get(number) for name, by in texts.items()}
@@ -120,24 +123,27 @@ def _how_written(texts: Mapping[int, WrittenText], numbers: Iterable[int]) -> di
 
 
 def style_control(
-    samples: Sequence[tuple[int, Sample]], people: Sequence[Sample], seed: int = 0
+    samples: Mapping[int, Sample], people: Mapping[int, Sample], seed: int = 0
 ) -> dict[str, Any]:
     """How much nearer the references are to their own authors' history than to others'.
 
     For each style measure the mean distance to own history, to those of up to 10 other people,
     and the paired difference. If that range holds 0, the measure tells nobody apart here.
     """
-    style = Style([history_of(each.context) for each in people])
+    style = Style(Histories(people))
+    numbers = list(people)
+    whose = np.fromiter((hash(each.context) for each in people.values()), np.int64, len(numbers))
     draws = Draws(len(samples), seed)
     own: dict[str, list[float | None]] = {name: [] for name in STYLE}
     others: dict[str, list[float | None]] = {name: [] for name in STYLE}
-    for number, sample in samples:
+    for number, sample in samples.items():
         for name, value in style.distances(sample.reference, history_of(sample.context)).items():
             own[name].append(value)
-        crowd = [each for each in people if each.context != sample.context]
-        start = number % max(1, len(crowd))
-        chosen = [*crowd[start:], *crowd[:start]][:_OTHERS]
-        far = [style.distances(sample.reference, history_of(each.context)) for each in chosen]
+        chosen = _others(whose, hash(sample.context), number)
+        far = [
+            style.distances(sample.reference, history_of(people[numbers[place]].context))
+            for place in chosen
+        ]
         for name in STYLE:
             known = [value for each in far if (value := each[name]) is not None]
             others[name].append(sum(known) / len(known) if known else None)
@@ -149,6 +155,22 @@ def style_control(
         }
         for name in STYLE
     }
+
+
+def _others(whose: npt.NDArray[np.int64], own: int, number: int) -> list[int]:
+    """Places of up to 10 people who are not `own`: another first one for each number."""
+    left_out = np.flatnonzero(whose == own).tolist()
+    first = number % max(1, len(whose) - len(left_out))
+    for place in left_out:
+        first += place <= first
+    found: list[int] = []
+    for step in range(len(whose)):
+        place = (first + step) % len(whose)
+        if whose[place] != own:
+            found.append(place)
+        if len(found) == _OTHERS:
+            break
+    return found
 
 
 def notes(told: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def asking(who: dict[str, Any], instruction: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def samples(tmp_path: Path) -> dict[int, Sample]:
+def samples(tmp_path: Path) -> Mapping[int, Sample]:
     """The name of a shop in two pieces, with another person and a sample without a task between."""
     asked = [
         asking(WREN, "A story that ends in golden: about a shop"),
@@ -51,7 +52,7 @@ def released(protection: Protection, sample: Sample) -> str:
 
 
 def test_only_the_same_persons_earlier_releases_are_remembered(
-    samples: dict[int, Sample],
+    samples: Mapping[int, Sample],
 ) -> None:
     said = SaidBefore(samples)
     assert said(3) == said(1) == ()
@@ -59,7 +60,7 @@ def test_only_the_same_persons_earlier_releases_are_remembered(
 
 
 def test_a_name_in_pieces_is_refused_by_whoever_writes_the_second_piece(
-    samples: dict[int, Sample],
+    samples: Mapping[int, Sample],
 ) -> None:
     """As one assistant that wrote all of them would; and what was refused is not remembered."""
     pieces = dict(samples)

@@ -117,10 +117,11 @@ def test_the_control_tells_own_history_from_others() -> None:
         Sample(PrivateContext([], [], [Writing("", f"{habit} " * 20)]), "A", f"{habit} x", str(n))
         for n, habit in enumerate(habits)
     ]
-    found = style_control(list(enumerate(people, start=1)), people)
+    everybody = dict(enumerate(people, start=1))
+    found = style_control(everybody, everybody)
     for name in ("style_delta", "style_js"):
         assert found[name]["own_minus_others"]["high"] < 0.0
     assert found["style_js"]["own"]["value"] == pytest.approx(0.0, abs=0.01)
     assert found["style_js"]["others"]["value"] == pytest.approx(1.0)
-    alone = style_control([(1, people[0])], people[:1])
+    alone = style_control({1: people[0]}, {1: people[0]})
     assert alone["style_js"]["others"]["value"] is None
