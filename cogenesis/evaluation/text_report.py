@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cogenesis.context.reader import Sample
 from cogenesis.errors import InputError
 from cogenesis.evaluation.generation import WrittenText
-from cogenesis.evaluation.text_intervals import FEW, Draws
+from cogenesis.evaluation.text_intervals import FEW, Interval, differences, means
 from cogenesis.evaluation.text_measures import FORM, NEARNESS, form, nearness
 from cogenesis.evaluation.text_profile import PROFILE, Profiles
 from cogenesis.evaluation.text_style import STYLE, Histories, Style, history_of
@@ -25,6 +25,8 @@ _OTHERS: Final = 10
 """Other people with whose history a reference is compared, to see what style measures tell."""
 
 Values = dict[str, float | None]
+_Place = tuple[str, str, str]
+"""System, measure, and whether it is the system's own or over the baseline."""
 
 
 def measured(
@@ -80,9 +82,9 @@ def text_report(
         raise InputError("no sample could be measured: give other --data")
     if not values.get(baseline):
         raise InputError(f"there is no text of the baseline {baseline!r}: name it with --baseline")
-    draws = Draws(len(numbers), seed)
+    found = means(_columns(numbers, values, baseline), seed)
     rows = [
-        _row(name, numbers, values[name], values[baseline], draws)
+        _row(name, len(values[name]), found)
         | {"is_baseline": name == baseline}
         | _how_written(texts.get(name, {}), numbers)
         for name in values
@@ -90,23 +92,33 @@ def text_report(
     return {"samples": len(numbers), "baseline": baseline, "systems": rows}
 
 
-def _row(
-    name: str,
-    numbers: Sequence[int],
-    values: Mapping[int, Values],
-    base: Mapping[int, Values],
-    draws: Draws,
-) -> dict[str, Any]:
-    def column(found: Mapping[int, Values], measure: str) -> list[float | None]:
-        return [found.get(number, {}).get(measure) for number in numbers]
+def _columns(
+    numbers: Sequence[int], values: Mapping[str, Mapping[int, Values]], baseline: str
+) -> dict[_Place, list[float | None]]:
+    """Each measure of each system over the samples, and over the baseline's."""
+    found: dict[_Place, list[float | None]] = {}
+    for name, by in values.items():
+        for measure in MEASURES:
+            own, other = (
+                [each.get(number, {}).get(measure) for number in numbers]
+                for each in (by, values[baseline])
+            )
+            found[name, measure, "own"] = own
+            if name != baseline:
+                found[name, measure, "over"] = differences(own, other)
+    return found
 
-    told, over = {}, {}
-    for measure in MEASURES:
-        own, other = column(values, measure), column(base, measure)
-        told[measure] = draws.mean(own).to_json()
-        if values is not base:
-            over[measure] = draws.difference(own, other).to_json()
-    return {"name": name, "texts": len(values), "measures": told, "over_baseline": over}
+
+def _row(name: str, texts: int, found: Mapping[_Place, Interval]) -> dict[str, Any]:
+    told, over = (
+        {
+            measure: found[name, measure, kind].to_json()
+            for measure in MEASURES
+            if (name, measure, kind) in found
+        }
+        for kind in ("own", "over")
+    )
+    return {"name": name, "texts": texts, "measures": told, "over_baseline": over}
 
 
 def _how_written(texts: Mapping[int, WrittenText], numbers: Iterable[int]) -> dict[str, Any]:
@@ -133,7 +145,6 @@ def style_control(
     style = Style(Histories(people))
     numbers = list(people)
     whose = np.fromiter((hash(each.context) for each in people.values()), np.int64, len(numbers))
-    draws = Draws(len(samples), seed)
     own: dict[str, list[float | None]] = {name: [] for name in STYLE}
     others: dict[str, list[float | None]] = {name: [] for name in STYLE}
     for number, sample in samples.items():
@@ -147,14 +158,14 @@ def style_control(
         for name in STYLE:
             known = [value for each in far if (value := each[name]) is not None]
             others[name].append(sum(known) / len(known) if known else None)
-    return {
-        name: {
-            "own": draws.mean(own[name]).to_json(),
-            "others": draws.mean(others[name]).to_json(),
-            "own_minus_others": draws.difference(own[name], others[name]).to_json(),
-        }
-        for name in STYLE
-    }
+    columns: dict[tuple[str, str], list[float | None]] = {}
+    for name in STYLE:
+        columns[name, "own"], columns[name, "others"] = own[name], others[name]
+        columns[name, "own_minus_others"] = differences(own[name], others[name])
+    told: dict[str, Any] = {name: {} for name in STYLE}
+    for (name, what), found in means(columns, seed).items():
+        told[name][what] = found.to_json()
+    return told
 
 
 def _others(whose: npt.NDArray[np.int64], own: int, number: int) -> list[int]:
