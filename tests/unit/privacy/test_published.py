@@ -105,6 +105,35 @@ def test_text_is_released_by_its_place_in_the_file_and_by_nothing_else(tmp_path:
         pickle.dumps(data)
 
 
+def test_json_lines_are_a_list_of_samples_too(tmp_path: Path) -> None:
+    lines = [json.dumps(each) for each in (sample(), sample(origin="synthetic"), sample())]
+    data = opened(tmp_path, "\n".join(lines))
+    assert (data.samples, published(data, 3, "profile", 0, "title").text) == (3, "A note")
+    for wrong, why in [
+        (lines[:1], "one person's own"),
+        ([*lines, json.dumps(sample(origin="own"))], "sample 4 has an origin"),
+        ([lines[0], lines[1][:90]], "no JSON"),
+        ([lines[0], '{"origin": "own", ' + lines[1][1:]], "appears twice"),
+    ]:
+        with pytest.raises(InputError, match=why):
+            opened(tmp_path, "\n".join(wrong))
+
+
+def test_what_was_not_looked_at_is_not_sent(tmp_path: Path) -> None:
+    """The samples are read again when they are asked for: from a file that may be another one."""
+    data = opened(tmp_path, [sample(), sample()])
+    path = written(tmp_path, [sample(), sample(origin="own")])
+    assert published(data, 1, "profile", 0, "text").text == "Dear all, orchids."
+    with pytest.raises(InputError, match="was changed"):
+        published(data, 2, "profile", 0, "text")
+    path.write_text(json.dumps([sample(), sample()]).replace("orchids", "secrets"))
+    with pytest.raises(InputError, match="was changed"):
+        published(data, 2, "profile", 0, "text")
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        data.has(2, "additional_profile")
+
+
 def test_a_text_of_other_data_is_not_released(tmp_path: Path) -> None:
     data = opened(tmp_path, [sample(), sample()])
     assert written_from(data, "I am Wren", data.sha256).text == "I am Wren"
