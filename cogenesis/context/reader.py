@@ -244,19 +244,20 @@ class SampleReader:
 def _all_samples(path: Path, warn: Warn | None, on_bad: OnBadSample | None) -> list[Sample]:
     reader = SampleReader(path)
     samples: list[Sample] = []
-    mistakes: list[str] = []
+    bad: list[tuple[int, list[str]]] = []
     with _open(path) as file, told_by_path(path):
         for entry in json_entries(path, file):
             found = reader.sample(entry)
             if isinstance(found, Sample):
                 samples.append(found)
-            elif on_bad is None:
-                mistakes += [f"sample {entry.number}: {mistake}" for mistake in found]
             else:
-                on_bad(entry.number, "; ".join(found))
+                bad.append((entry.number, found))
     reader.end(warn)
-    if mistakes:
-        raise refuse(str(path), mistakes)
+    if on_bad is not None:
+        for number, why in bad:
+            on_bad(number, "; ".join(why))
+    elif bad:
+        raise refuse(str(path), [f"sample {number}: {each}" for number, why in bad for each in why])
     return samples
 
 

@@ -45,11 +45,6 @@ class FileIndex:
             InputError: nothing in the file can be read.
             OSError: it cannot be opened.
         """
-        if path.suffix == ".parquet":
-            raise InputError(
-                f"{path} is Parquet. Single samples are looked up in JSON: make such a file with "
-                f"`cogenesis data export {path.name} --out {path.stem}.jsonl`"
-            )
         self.path = path
         self._starts, self._sizes, self._sums = array("q"), array("q"), bytearray()
         summed = hashlib.sha256()

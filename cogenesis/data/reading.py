@@ -86,7 +86,7 @@ def entries(path: Path) -> Iterator[Entry]:
 
 
 def json_entries(path: Path, file: IO[bytes], summed: Summed | None = None) -> Iterator[Entry]:
-    """The samples of an open file that is no Parquet.
+    """The samples of an open file of JSON, one at a time.
 
     Args:
         path: how messages call it; its ending tells JSON lines.
@@ -94,9 +94,14 @@ def json_entries(path: Path, file: IO[bytes], summed: Summed | None = None) -> I
         summed: is told all bytes of the file, if no entry is `lost`.
 
     Raises:
-        InputError: nothing in it can be read.
+        InputError: nothing in it can be read, or it is Parquet.
         OSError: as the file's.
     """
+    if path.suffix == ".parquet":
+        raise InputError(
+            f"{path} is Parquet, and JSON is wanted: make such a file with "
+            f"`cogenesis data export {path.name} --out {path.stem}.jsonl`"
+        )
     window = _Window(path, file, summed)
     while window.at == len(window.text) and window.more(BLOCK):
         window.skip()

@@ -14,6 +14,7 @@ A sample that cannot be used is no reason to stop: it is told, counted and left 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,13 +126,13 @@ def hold_out(
     groups = sorted(set(own))
     random.Random(f"hold out {seed}").shuffle(groups)  # noqa: S311  (a split, no secret)
     wanted = round(len(samples) * share)
-    held: set[str] = set()
+    sizes, held = Counter(own), set[str]()
     count = 0
     for group in groups[:-1]:  # one group is always left to learn from
         if count >= wanted:
             break
         held.add(group)
-        count += own.count(group)
+        count += sizes[group]
     sides: tuple[list[Sample], list[Sample]] = ([], [])
     for sample, group in zip(samples, own, strict=True):
         sides[group in held].append(sample)

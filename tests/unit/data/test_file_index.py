@@ -92,8 +92,10 @@ def test_a_sample_of_a_changed_file_is_not_given(tmp_path: Path) -> None:
 
 
 def test_parquet_has_no_places(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"PAR1\xff")
     with pytest.raises(InputError, match=r"data export x\.parquet --out x\.jsonl"):
-        opened(tmp_path / "x.parquet")
+        opened(path)
 
 
 @pytest.mark.parametrize(
