@@ -118,16 +118,10 @@ def _make(
 
 def _people(data: Path) -> dict[int, str]:
     """What the page tells of each sample's person: profile and activities, no past texts."""
-    from cogenesis.context.reader import read_samples
+    from cogenesis.evaluation.numbered_samples import numbered_samples
 
-    bad: set[int] = set()
-    good = iter(read_samples(data, on_bad=lambda number, why: bad.add(number)))
     people: dict[int, str] = {}
-    number = 0
-    for sample in good:
-        number += 1
-        while number in bad:
-            number += 1
+    for number, sample in numbered_samples(data)[0].items():
         lines = [f"{each.name}: {each.value}" for each in sample.context.fields]
         lines += [f"{each.source}: {each.text}" for each in sample.context.activities]
         people[number] = "\n".join(lines)

@@ -262,7 +262,9 @@ class _Judging:
             for name, by in found.written.items()
         }
         if with_reference:
-            texts[REFERENCE] = {number: sample.reference for number, sample in found.samples}
+            texts[REFERENCE] = {
+                number: sample.reference for number, sample in found.samples.items()
+            }
         self.systems = list(texts)
         # Always there, because the command wants the flag; without it this is the refusal.
         proof = found.published or open_published(data, unsafe=False)
@@ -334,7 +336,7 @@ def _report(
     from cogenesis.evaluation.judge import size_in_name
     from cogenesis.evaluation.judge_report import judge_report, notes
 
-    told = judge_report([number for number, _ in found.samples], asked.systems, answers, baseline)
+    told = judge_report(list(found.samples), asked.systems, answers, baseline)
     size = billions if billions is not None else size_in_name(asked.name)
     told |= {"judge": {"model": asked.name, "billions": size}, "data": found.digest}
     told |= {"notes": notes(told, size), "skipped": found.skipped, "lost": asked.lost}

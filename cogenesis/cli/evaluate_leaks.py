@@ -130,7 +130,7 @@ def leaks(
     from cogenesis.evaluation.leaks_people import crowd_of
     from cogenesis.evaluation.leaks_report import leaks_report
 
-    _check(save, resume=resume, zipf=bool(zipf), written=text == "written")
+    _check(save, resume=resume, zipf=bool(zipf), written=text == "written", engine=engine)
     modes: list[SentMode] = [each.value for each in dict.fromkeys(mode or Attacked)]
     working = chosen_engine(engine, at_a_time=None, ray_address=ray_address, workers=workers)
     crowd = crowd_of(data, limit, tuple(candidates or ()), train)
@@ -157,7 +157,7 @@ def leaks(
         show(told)
 
 
-def _check(save: Path | None, *, resume: bool, zipf: bool, written: bool) -> None:
+def _check(save: Path | None, *, resume: bool, zipf: bool, written: bool, engine: str) -> None:
     """Raises InputError: options do not go together."""
     if resume and save is None:
         raise InputError("--resume goes on with a file: name it with --save")
@@ -165,6 +165,10 @@ def _check(save: Path | None, *, resume: bool, zipf: bool, written: bool) -> Non
         raise InputError("--zipf is for --text reference: the product has its own threshold")
     if save is not None and not written:
         raise InputError("--save is for --text written: references take seconds")
+    if engine != "local" and not written:
+        raise InputError(
+            "--engine ray is for --text written: references go through the shield in this process"
+        )
 
 
 class _Run:
@@ -281,8 +285,12 @@ class _Run:
 
         The adapter only where there is one: files of runs without stay good.
         """
-        from cogenesis.engines.known_file import KnownFile
+        from cogenesis.evaluation.generation import file_digest
 
-        digest = KnownFile.of(data).sha256
         models = self.models | model_sums(self.models, quiet=self._quiet)
-        return {"data": digest, "version": __version__, **models, **asdict(self.settings)}
+        return {
+            "data": file_digest(data),
+            "version": __version__,
+            **models,
+            **asdict(self.settings),
+        }

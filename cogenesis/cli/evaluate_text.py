@@ -174,7 +174,7 @@ def _report(found: Texts, baseline: str) -> dict[str, Any]:
             bar.refresh()
 
         values = measured(found.samples, found.people, found.written, tick)
-    numbers = [number for number, _ in found.samples]
+    numbers = list(found.samples)
     told = text_report(numbers, values, found.written, baseline)
     told |= {"style_control": style_control(found.samples, found.people), "data": found.digest}
     return told | {"evaluation": "text", "notes": notes(told), "skipped": found.skipped}

@@ -13,7 +13,7 @@ from cogenesis.cli.engine_options import chosen_engine
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from cogenesis.cli.evaluate_writing import TextItem
     from cogenesis.context.reader import Sample
@@ -202,8 +202,8 @@ class Texts:
     """What is looked at.
 
     Attributes:
-        samples: with their numbers in the file.
-        people: all usable samples of the file.
+        samples: by their numbers in the file, read when they are asked for.
+        people: all usable samples of the file likewise.
         written: the texts, by system and sample.
         place: the file that holds them.
         digest: SHA-256 of the data.
@@ -211,8 +211,8 @@ class Texts:
         published: the proof, where the user gave the flag.
     """
 
-    samples: list[tuple[int, Sample]]
-    people: list[Sample]
+    samples: Mapping[int, Sample]
+    people: Mapping[int, Sample]
     written: dict[str, dict[int, WrittenText]]
     place: Path
     digest: str
@@ -261,7 +261,7 @@ def find_texts(options: TextOptions) -> Texts:
                     file.done[text.key] = text
         found = [file.done[each.key] for each in wanted if each.key in file.done]
         found += [each for each in file.done.values() if each.system in theirs]
-    written = chosen_texts(found, options.systems, [number for number, _ in samples])
+    written = chosen_texts(found, options.systems, samples)
     return Texts(samples, people, written, place, data.sha256, skipped, proof)
 
 
@@ -282,19 +282,18 @@ def _lost_into(skipped: list[dict[str, Any]]) -> Callable[[TextItem, int], None]
 
 def read_people(
     data: Path, limit: int | None
-) -> tuple[list[tuple[int, Sample]], list[Sample], list[dict[str, Any]]]:
-    """The first samples with their numbers, all samples, and those that cannot be used."""
+) -> tuple[Mapping[int, Sample], Mapping[int, Sample], list[dict[str, Any]]]:
+    """The first samples by their numbers, all samples, and those that cannot be used."""
     from cogenesis.evaluation.numbered_samples import numbered_samples
 
-    good, bad = numbered_samples(data)
-    last = limit if limit is not None else len(good) + len(bad)
-    samples = [(n, each) for n, each in good.items() if n <= last]
+    people, _ = numbered_samples(data)
+    samples = people.first(limit)
     if not samples:
         raise InputError("no sample of --data can be used: give another file")
-    skipped = [{"sample": n, "reason": why} for n, why in bad.items() if n <= last]
+    skipped = [{"sample": n, "reason": why} for n, why in samples.bad.items()]
     for each in skipped:
         typer.echo(f"warning: sample {each['sample']} is left out: {each['reason']}", err=True)
-    return samples, list(good.values()), skipped
+    return samples, people, skipped
 
 
 def open_published(data: Path, *, unsafe: bool) -> PublishedData:

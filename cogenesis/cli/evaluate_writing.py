@@ -17,7 +17,7 @@ cloud can do, which count for the first text of each worker.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -205,16 +205,16 @@ class _Bench:
 
     generation: Generation
     opened: Sequence[DeviceModel]
-    samples: dict[int, Sample]
+    samples: Mapping[int, Sample]
     systems: dict[str, TextSystem]
     names: ModelNames
     settings: GenerationSettings
 
     def texts(self, item: TextItem, stop: threading.Event) -> tuple[WrittenText, ...]:
         """All texts of an item."""
-        sample = (item.number, self.samples[item.number])
+        sample = {item.number: self.samples[item.number]}  # read once for all systems
         systems = [self.systems[name] for name in item.systems]
-        wanted = wanted_texts([sample], systems, self.names, self.settings)
+        wanted = wanted_texts(sample, systems, self.names, self.settings)
         if tuple(each.key for each in wanted) != item.keys:
             raise InputError("the gate of a worker is not the one that the run was started with")
         for device in self.opened:
@@ -242,7 +242,7 @@ def write_lacking(
 
     Raises: as `TextWork.open` and `Generation.write`; EngineError: workers cannot be started.
     """
-    items, samples = dict(_items(lacking)), {each.number: each.sample for each in lacking}
+    items, wanted = dict(_items(lacking)), {each.number: each for each in lacking}
     with opened as engine, progress() as bar:
         step = bar.add_task("texts", total=len(lacking))
         for outcome in engine.map(work, items.items()):
@@ -250,7 +250,8 @@ def write_lacking(
             if isinstance(outcome, Lost):
                 lost(item, outcome.deaths)
             else:
-                yield from (_whole(text, samples[item.number]) for text in outcome.result)
+                sample = wanted[item.number].sample
+                yield from (_whole(text, sample) for text in outcome.result)
             bar.advance(step, len(item.keys))
             bar.refresh()
 

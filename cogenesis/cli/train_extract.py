@@ -174,10 +174,10 @@ class _Run:
         model, about_device = self._device(*device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}
-        origins = [each.origin for each in samples.values() if each.origin]
+        texts = [self._tuning.text(number, each) for number, each in samples.items()]
+        origins = sorted({each.origin for each in samples.values() if each.origin})
         about = about_extract(data, self._settings, models, self._tuning, origins)
         with ExtractWriter(self._out, about, k=SEEN, resume=resume) as writer:
-            texts = [self._tuning.text(number, each) for number, each in samples.items()]
             left = [
                 text
                 for text in texts

@@ -13,42 +13,31 @@ caller's own frame, and errors that nobody expected (out of memory, a bug).
 
 from __future__ import annotations
 
-import json
-import logging
-import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import IO, TypeVar
 
+from cogenesis.context.json_text import HELP, Repairs, Warn, load, log
 from cogenesis.context.private_context import Private, PrivateContext, normal_name
 from cogenesis.context.schema import (
     OwnForm,
     PublishedForm,
     PublishedSample,
     refuse,
-    show_key,
     validate,
 )
-from cogenesis.errors import ContextError
+from cogenesis.data.reading import Entry, json_entries
+from cogenesis.errors import ContextError, InputError
 
 MAX_CONTEXT_BYTES = 64_000_000
-"""Far above any honest context (a data set of 150 people has 1.5 MB)."""
-
-HELP = "See docs/context-format.md for an example."
-
-Warn = Callable[[str], None]
-"""Is told what was repaired while reading. Messages hold counts only."""
+"""Far above any honest context of one person. Files of samples have no such limit."""
 
 OnBadSample = Callable[[int, str], None]
 """Is told the number of a sample, counted from 1, and what is wrong with it: places, no values."""
 
 S = TypeVar("S")
 T = TypeVar("T")
-
-_NUL = "\x00"
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_TO_REPAIR = re.compile("[\x00\ud800-\udfff]")
 
 
 class Sample(Private):
@@ -88,7 +77,7 @@ def read_context(path: Path, *, on_warning: Warn | None = None) -> PrivateContex
     Raises:
         ContextError: there is no such file, or it cannot be used; the message says why.
     """
-    return _unwrap(_attempt(lambda at: _parse_context(_read(at), str(at), on_warning), path))
+    return unwrap(attempt(lambda at: _parse_context(_read(at), str(at), on_warning), path))
 
 
 def parse_context(data: bytes, name: str, *, on_warning: Warn | None = None) -> PrivateContext:
@@ -97,44 +86,46 @@ def parse_context(data: bytes, name: str, *, on_warning: Warn | None = None) -> 
     Raises:
         ContextError: the bytes cannot be used; the message says why.
     """
-    outcome = _attempt(lambda given: _parse_context(given, name, on_warning), data)
+    outcome = attempt(lambda given: _parse_context(given, name, on_warning), data)
     del data  # a traceback with locals must not show it
-    return _unwrap(outcome)
+    return unwrap(outcome)
 
 
 def read_samples(
     path: Path, *, on_warning: Warn | None = None, on_bad: OnBadSample | None = None
 ) -> list[Sample]:
-    """Read a data set in the published form: a list of samples, each with its task.
+    """All samples of a file in the published form, each with its task: a list, or JSON lines.
 
-    With `on_bad`, samples that cannot be used are told to it and left out.
+    All of them are in memory; `sample_file` reads them one at a time. With `on_bad`, samples
+    that cannot be used are told to it and left out.
 
     Raises:
         ContextError: there is no such file, or (without `on_bad`) a sample cannot be used.
     """
-    return _unwrap(
-        _attempt(lambda at: _parse_samples(_read(at), str(at), on_warning, on_bad), path)
-    )
+    return unwrap(attempt(lambda at: _all_samples(at, on_warning, on_bad), path))
 
 
-def _attempt(action: Callable[[S], T], source: S) -> T | ContextError:
+def attempt(action: Callable[[S], T], source: S) -> T | ContextError:
+    """What an action gives, or why it fails, in an error without the frames of the action."""
     try:
         return action(source)
-    except ContextError as error:
+    except InputError as error:
         # A new error: the old one's traceback leads through frames that hold private text.
         return ContextError(str(error))
 
 
-def _unwrap(outcome: T | ContextError) -> T:
+def unwrap(outcome: T | ContextError) -> T:
+    """What `attempt` gave. Raises ContextError: it failed."""
     if isinstance(outcome, ContextError):
         raise outcome
     return outcome
 
 
-def _read(path: Path) -> bytes:
+@contextmanager
+def told_by_path(path: Path) -> Iterator[None]:
+    """Raises ContextError where what is done inside of it cannot open or read the file."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_CONTEXT_BYTES + 1)  # bounded also for a pipe or a device
+        yield
     except FileNotFoundError:
         raise ContextError(f"{path}: there is no such file. Check the path.") from None
     except IsADirectoryError:
@@ -143,8 +134,19 @@ def _read(path: Path) -> bytes:
         raise ContextError(f"{path}: you are not allowed to read this file.") from None
     except OSError as error:
         raise ContextError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError:
-        raise ContextError("the path of the context holds a NUL character") from None
+
+
+def _open(path: Path) -> IO[bytes]:
+    with told_by_path(path):
+        try:
+            return path.open("rb")
+        except ValueError:
+            raise ContextError("the path of the context holds a NUL character") from None
+
+
+def _read(path: Path) -> bytes:
+    with _open(path) as file, told_by_path(path):
+        data = file.read(MAX_CONTEXT_BYTES + 1)  # bounded also for a pipe or a device
     if len(data) > MAX_CONTEXT_BYTES:
         raise ContextError(
             f"{path} is larger than {MAX_CONTEXT_BYTES // 1_000_000} MB. "
@@ -154,7 +156,7 @@ def _read(path: Path) -> bytes:
 
 
 def _parse_context(data: bytes, name: str, on_warning: Warn | None) -> PrivateContext:
-    value = _load(data, name, on_warning or _log)
+    value = load(data, name, on_warning or log)
     if isinstance(value, list):
         if len(value) != 1:
             raise ContextError(
@@ -204,25 +206,58 @@ def _repeated_field(context: PrivateContext) -> int | None:
     return None
 
 
-def _parse_samples(
-    data: bytes, name: str, on_warning: Warn | None, on_bad: OnBadSample | None
-) -> list[Sample]:
-    value = _load(data, name, on_warning or _log)
-    items = value if isinstance(value, list) else [value]
-    if not items:
-        raise ContextError(f"{name}: the list is empty. It needs at least one sample.")
+class SampleReader:
+    """Makes samples of the entries of one file, and counts what it repairs in them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._repairs = Repairs()
+        self._count = 0
+
+    def sample(self, entry: Entry) -> Sample | list[str]:
+        """The sample, or every mistake in it.
+
+        Raises:
+            ContextError: the rest of the file cannot be read.
+        """
+        if entry.lost:
+            raise ContextError(f"{self._path}: sample {entry.number}: {entry.mistake}")
+        self._count += 1
+        if entry.value is None:
+            return [entry.mistake or ""]
+        return self.known(entry.number, entry.value)
+
+    def known(self, number: int, value: object) -> Sample | list[str]:
+        """The sample of a value that was read before; or every mistake in it."""
+        try:
+            return _sample(number, self._repairs.apply(value))
+        except RecursionError:
+            return ["objects are nested too deeply"]
+
+    def end(self, warn: Warn | None) -> None:
+        """Tell what was repaired. Raises ContextError: there was no entry."""
+        if self._count == 0:
+            raise ContextError(f"{self._path}: the list is empty. It needs at least one sample.")
+        self._repairs.tell(str(self._path), warn or log)
+
+
+def _all_samples(path: Path, warn: Warn | None, on_bad: OnBadSample | None) -> list[Sample]:
+    reader = SampleReader(path)
     samples: list[Sample] = []
-    mistakes: list[str] = []
-    for number, item in enumerate(items, start=1):
-        found = _sample(number, item)
-        if isinstance(found, Sample):
-            samples.append(found)
-        elif on_bad is None:
-            mistakes += [f"sample {number}: {mistake}" for mistake in found]
-        else:
-            on_bad(number, "; ".join(found))
-    if mistakes:
-        raise refuse(name, mistakes)
+    bad: list[tuple[int, list[str]]] = []
+    with _open(path) as file, told_by_path(path):
+        for entry in json_entries(path, file):
+            found = reader.sample(entry)
+            if isinstance(found, Sample):
+                samples.append(found)
+            else:
+                bad.append((entry.number, found))
+    reader.end(warn)
+    if on_bad is not None:
+        for number, why in bad:
+            on_bad(number, "; ".join(why))
+    elif bad:
+        raise refuse(str(path), [f"sample {number}: {each}" for number, why in bad for each in why])
     return samples
 
 
@@ -243,109 +278,3 @@ def _sample(number: int, item: object) -> Sample | list[str]:
     return Sample(
         form.context(), instruction, reference, identity, group=group, origin=form.origin or ""
     )
-
-
-def _load(data: bytes, name: str, warn: Warn) -> Any:
-    """Decode JSON with the repairs that the module's docstring names."""
-    text, removed = _decode(data, name)
-    try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise ContextError(
-            f"{name}: not JSON: line {error.lineno}, column {error.colno}. Often a comma or a "
-            "quotation mark is missing there, or a line break in a text is not written \\n."
-        ) from None
-    except RecursionError:
-        raise ContextError(f"{name}: objects are nested too deeply. {HELP}") from None
-    except _BadJsonError as error:
-        raise ContextError(f"{name}: {error}") from None
-    except ValueError:
-        raise ContextError(f"{name}: it holds a number that is too long") from None
-    repairs = _Repairs(removed)
-    try:
-        value = repairs.apply(value)
-    except RecursionError:
-        raise ContextError(f"{name}: objects are nested too deeply. {HELP}") from None
-    repairs.tell(name, warn)
-    return value
-
-
-def _decode(data: bytes, name: str) -> tuple[str, int]:
-    """The text without its byte order mark and NULs, and the number of NULs removed."""
-    if _looks_like_utf16(data):
-        raise ContextError(
-            f"{name} is in UTF-16 or UTF-32. Save it as UTF-8 "
-            "(in Windows Notepad: Save as, Encoding: UTF-8)."
-        )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ContextError(
-            f"{name}: line {line} is not UTF-8 text. Save the file as UTF-8."
-        ) from None
-    removed = text.count(_NUL)
-    text = text.replace(_NUL, "")
-    if not text.strip():
-        raise ContextError(f"{name} is empty. {HELP}")
-    return text, removed
-
-
-def _looks_like_utf16(data: bytes) -> bool:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
-        return True
-    # Without a mark: JSON begins with ASCII characters, and each has a zero byte beside it.
-    return data[:4].count(0) >= 2 and data.strip(b" \t\r\n\x00") != b""
-
-
-class _BadJsonError(Exception):
-    """JSON that Python would read but that cannot be meant. The message holds no value."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        counted = Counter(key for key, _ in pairs)
-        repeated = next(key for key, number in counted.items() if number > 1)
-        raise _BadJsonError(f"the key {show_key(repeated)} appears twice in one object")
-    return found
-
-
-def _no_constant(_name: str) -> NoReturn:
-    raise _BadJsonError("it holds NaN or Infinity, which JSON does not have")
-
-
-class _Repairs:
-    """Removes NUL characters (written \\u0000) and replaces half surrogate pairs."""
-
-    def __init__(self, nuls: int) -> None:
-        self._nuls = nuls
-        self._halves = 0
-
-    def apply(self, value: Any) -> Any:
-        """The value with every string repaired."""
-        if isinstance(value, str):
-            return self._text(value) if _TO_REPAIR.search(value) else value
-        if isinstance(value, list):
-            return [self.apply(item) for item in value]
-        if isinstance(value, dict):
-            return {self.apply(key): self.apply(item) for key, item in value.items()}
-        return value
-
-    def _text(self, text: str) -> str:
-        self._nuls += text.count(_NUL)
-        # Written separately, two halves of one emoji were joined by the JSON reader already.
-        text, halves = _SURROGATE.subn("\ufffd", text.replace(_NUL, ""))
-        self._halves += halves
-        return text
-
-    def tell(self, name: str, warn: Warn) -> None:
-        """Report what was repaired."""
-        if self._nuls:
-            warn(f"{name}: removed {self._nuls} NUL character(s), which no model can read")
-        if self._halves:
-            warn(f"{name}: replaced {self._halves} broken character(s) (half of a pair)")
-
-
-def _log(message: str) -> None:
-    logging.getLogger(__name__).warning(message)

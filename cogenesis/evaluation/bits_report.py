@@ -14,16 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from cogenesis.errors import InputError
 from cogenesis.evaluation.bits import ZERO_SHOT, Cost, ShieldState, TextCost
-
-Array = npt.NDArray[np.float64]
-
-DRAWS: Final = 10_000
-PERCENT: Final = 95.0
-"""Share of the draws between low and high."""
+from cogenesis.evaluation.bootstrap import Array, bounds, totals
 
 _DIGITS: Final = 5
 
@@ -61,21 +55,6 @@ class SampleCost:
         )
 
 
-class _Draws:
-    """How often each text is taken in each draw: shape (1 + DRAWS, texts), all once in row 0."""
-
-    def __init__(self, texts: int, seed: int) -> None:
-        drawn = np.random.default_rng(seed).multinomial(
-            texts, np.full(texts, 1.0 / texts), size=DRAWS
-        )
-        self._taken = np.vstack([np.ones(texts), drawn])
-
-    def totals(self, values: Sequence[float]) -> Array:
-        """The sum over the texts taken, for each draw."""
-        found: Array = self._taken @ np.asarray(values, dtype=np.float64)
-        return found
-
-
 def bits_report(samples: Sequence[SampleCost], seed: int = 0) -> dict[str, Any]:
     """The figures of `evaluate bits --json` (DESIGN section 7), without settings.
 
@@ -87,10 +66,8 @@ def bits_report(samples: Sequence[SampleCost], seed: int = 0) -> dict[str, Any]:
     """
     if not samples:
         raise InputError("no sample could be measured: give other --data")
-    draws = _Draws(len(samples), seed)
-    size = draws.totals([each.text.bytes for each in samples])
     states = list(samples[0].text.costs)
-    per_byte = {state: _per_byte(samples, state, draws, size) for state in states}
+    per_byte = _per_byte(samples, states, seed)
     told: dict[str, Any] = {"samples": len(samples)}
     first, *others = states
     told |= _state(samples, first, per_byte[first])
@@ -109,11 +86,19 @@ def bits_report(samples: Sequence[SampleCost], seed: int = 0) -> dict[str, Any]:
 
 
 def _per_byte(
-    samples: Sequence[SampleCost], state: ShieldState, draws: _Draws, size: Array
-) -> dict[str, Array]:
-    """Bits per byte of each system: of all texts first, then of each draw."""
-    paid = [each.text.costs[state].bits for each in samples]
-    return {name: draws.totals([each[name] for each in paid]) / size for name in paid[0]}
+    samples: Sequence[SampleCost], states: Sequence[ShieldState], seed: int
+) -> dict[ShieldState, dict[str, Array]]:
+    """Bits per byte of each system, by state: of all texts first, then of each draw."""
+    places = [(state, name) for state in states for name in samples[0].text.costs[state].bits]
+    rows = (
+        [each.text.bytes, *(each.text.costs[state].bits[name] for state, name in places)]
+        for each in samples
+    )
+    size, *bits = totals(np.array(list(rows), dtype=np.float64), seed).T
+    found: dict[ShieldState, dict[str, Array]] = {state: {} for state in states}
+    for (state, name), paid in zip(places, bits, strict=True):
+        found[state][name] = paid / size
+    return found
 
 
 def _state(
@@ -159,6 +144,5 @@ def _difference(per_byte: dict[str, Array], name: str, than: str) -> dict[str, A
 
 def _range(values: Array) -> tuple[float, float, float]:
     """The figure itself, and the range of the draws."""
-    tail = (100.0 - PERCENT) / 2.0
-    low, high = np.percentile(values[1:], [tail, 100.0 - tail])
-    return round(float(values[0]), _DIGITS), round(float(low), _DIGITS), round(float(high), _DIGITS)
+    low, high = bounds(values[1:])
+    return round(float(values[0]), _DIGITS), round(low, _DIGITS), round(high, _DIGITS)

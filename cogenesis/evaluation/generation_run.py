@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -90,16 +90,21 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A text that the file lacks."""
+    """A text that the file lacks; its sample is one of `samples`, read when it is asked for."""
 
     key: str
     system: TextSystem
     number: int
-    sample: Sample
+    samples: Mapping[int, Sample] = field(repr=False)
+
+    @property
+    def sample(self) -> Sample:
+        """The task, and whose it is."""
+        return self.samples[self.number]
 
 
 def wanted_texts(
-    samples: Sequence[tuple[int, Sample]],
+    samples: Mapping[int, Sample],
     systems: Sequence[TextSystem],
     names: ModelNames,
     settings: GenerationSettings,
@@ -110,9 +115,9 @@ def wanted_texts(
     whoever stops early has comparable texts.
     """
     return [
-        Wanted(text_key(system, names, sample, settings), system, number, sample)
-        for zero_shot in (False, True)
-        for number, sample in samples
+        Wanted(text_key(system, names, sample, settings), system, number, samples)
+        for zero_shot in sorted({each.zero_shot for each in systems})
+        for number, sample in samples.items()
         for system in systems
         if system.zero_shot is zero_shot
     ]

@@ -23,13 +23,12 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from cogenesis.errors import InputError
+from cogenesis.evaluation.bootstrap import bounds, totals
 from cogenesis.evaluation.human import FORM, KEY_KIND, RATINGS_KIND
 
 Verdict = Literal["win", "tie", "loss"]
 """From the side of the first of two systems, in the order of the key."""
 
-DRAWS: Final = 10_000
-PERCENT: Final = 95.0
 _Z: Final = 1.959964
 """Standard deviations of a normal distribution around 95%."""
 
@@ -223,15 +222,9 @@ def _bootstrap(values: Sequence[float], samples: Sequence[int]) -> tuple[float, 
     groups: dict[int, list[float]] = defaultdict(list)
     for value, sample in zip(values, samples, strict=True):
         groups[sample].append(value)
-    totals = np.array([sum(each) for each in groups.values()])
-    counts = np.array([len(each) for each in groups.values()])
-    taken = np.random.default_rng(_FIXED_SEED).multinomial(
-        len(totals), np.full(len(totals), 1 / len(totals)), size=DRAWS
-    )
-    means = (taken @ totals) / (taken @ counts)
-    tail = (100 - PERCENT) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(low), float(high)
+    columns = np.array([[sum(each), len(each)] for each in groups.values()], dtype=np.float64)
+    drawn = totals(columns, _FIXED_SEED)[1:]
+    return bounds(drawn[:, 0] / drawn[:, 1])
 
 
 def _figure(value: float, low: float, high: float) -> dict[str, float]:

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from cogenesis.errors import InputError
+from cogenesis.evaluation.bootstrap import Array
 from cogenesis.evaluation.judge import MEANINGFUL_BILLIONS, PAIR, Answer
 from cogenesis.evaluation.judge_prompts import SCORES
-from cogenesis.evaluation.text_intervals import FEW, Array, Draws
+from cogenesis.evaluation.text_intervals import FEW, Interval, differences, means, statistic
+
+_Place = tuple[str, str, str]
+"""System, score, and whether it is the system's own or over the baseline; or its votes in pairs."""
 
 
 def judge_report(
@@ -30,27 +34,24 @@ def judge_report(
     """
     if not numbers or not answers:
         raise InputError("there is no text to judge: give other --data or --system")
-    draws = Draws(len(numbers), seed)
-    scored = _scores(answers)
-    rows = []
-    for system in systems:
-        told, over = {}, {}
-        for score in SCORES:
-            own = [scored.get((system, score, number)) for number in numbers]
-            base = [scored.get((baseline, score, number)) for number in numbers]
-            told[score] = draws.mean(own).to_json()
-            if system != baseline:
-                over[score] = draws.difference(own, base).to_json()
-        rows.append({"name": system, "measures": told, "over_baseline": over})
+    compared = [
+        system
+        for system in systems
+        if system != baseline and any(_is_pair(each, system) for each in answers)
+    ]
+    pairs = {system: _pairs(system, answers) for system in compared}
+    columns = _columns(numbers, systems, _scores(answers), baseline)
+    for system, (_, net) in pairs.items():
+        columns[system, PAIR, "net"] = [net.get(number) for number in numbers]
+    found = means(columns, seed)
     return {
         "evaluation": "judge",
         "samples": len(numbers),
         "baseline": baseline,
-        "systems": rows,
+        "systems": [_row(system, found) for system in systems],
         "pairs": [
-            _pairs(system, numbers, answers, draws)
-            for system in systems
-            if system != baseline and any(_is_pair(each, system) for each in answers)
+            row | {"net": found[system, PAIR, "net"].to_json()}
+            for system, (row, _) in pairs.items()
         ],
         "runs_agreement": _agreement(numbers, systems, answers, seed),
         "answers": len(answers),
@@ -116,10 +117,41 @@ def _is_pair(answer: Answer, system: str) -> bool:
     return answer.kind == PAIR and answer.system == system
 
 
-def _pairs(
-    system: str, numbers: Sequence[int], answers: Sequence[Answer], draws: Draws
-) -> dict[str, Any]:
-    """How often a system's text was chosen over the baseline's, and how fair the judge was."""
+def _columns(
+    numbers: Sequence[int],
+    systems: Sequence[str],
+    scored: Mapping[tuple[str, str, int], float],
+    baseline: str,
+) -> dict[_Place, list[float | None]]:
+    """Each score of each system over the samples, and over the baseline's."""
+    found: dict[_Place, list[float | None]] = {}
+    for system in systems:
+        for score in SCORES:
+            own, base = (
+                [scored.get((name, score, number)) for number in numbers]
+                for name in (system, baseline)
+            )
+            found[system, score, "own"] = own
+            if system != baseline:
+                found[system, score, "over"] = differences(own, base)
+    return found
+
+
+def _row(system: str, found: Mapping[_Place, Interval]) -> dict[str, Any]:
+    told, over = (
+        {
+            score: found[system, score, kind].to_json()
+            for score in SCORES
+            if (system, score, kind) in found
+        }
+        for kind in ("own", "over")
+    )
+    return {"name": system, "measures": told, "over_baseline": over}
+
+
+def _pairs(system: str, answers: Sequence[Answer]) -> tuple[dict[str, Any], dict[int, float]]:
+    """How often a system's text was chosen over the baseline's, and how fair the judge was; and
+    the mean of its votes for each sample."""
     orders: defaultdict[tuple[int, int], dict[bool, Answer]] = defaultdict(dict)
     for each in answers:
         if _is_pair(each, system) and each.choice is not None:
@@ -134,22 +166,19 @@ def _pairs(
         votes = [_vote(each) for each in both.values()]
         consistent += votes[0] == votes[1]
         net[sample].append(votes[0] if votes[0] == votes[1] else 0)
-    by = {
-        number: sum(found) / len(found) if (found := net.get(number)) else None
-        for number in numbers
-    }
     compared = [value for votes in net.values() for value in votes]
     named = places["first"] + places["second"]
-    return {
+    row = {
         "systems": [system, next(each.other for each in answers if _is_pair(each, system))],
         "compared": len(compared),
         "wins": compared.count(1),
         "ties": compared.count(0),
         "losses": compared.count(-1),
-        "net": draws.mean([by[number] for number in numbers]).to_json(),
+        "net": None,
         "same_in_both_orders": consistent / len(compared) if compared else None,
         "first_place": places["first"] / named if named else None,
     }
+    return row, {sample: sum(votes) / len(votes) for sample, votes in net.items()}
 
 
 def _vote(answer: Answer) -> int:
@@ -180,8 +209,10 @@ def _agreement(
         if not pairs:
             continue
         first, second = [one for one, _ in pairs], [other for _, other in pairs]
-        kappa = Draws(len(pairs), seed).statistic(
-            lambda taken, a=first, b=second: quadratic_kappa(a, b, taken)  # type: ignore[misc]
+        kappa = statistic(
+            len(pairs),
+            lambda taken, a=first, b=second: quadratic_kappa(a, b, taken),  # type: ignore[misc]
+            seed,
         )
         rows.append(
             {

@@ -17,7 +17,7 @@ _TITLE_ENDS: Final = ": "
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Who could have written, and who did.
+    """Who could have written, and who did. All of it is in memory: attackers compare all people.
 
     Attributes:
         contexts: all candidates, each context once.
@@ -46,7 +46,8 @@ def crowd_of(data: Path, limit: int | None, more: Sequence[Path], train: Path | 
         ContextError: a file cannot be read.
         InputError: fewer than two people are left.
     """
-    numbered, bad = numbered_samples(data)
+    found, bad = numbered_samples(data)
+    numbered = dict(found)
     tuned = read_samples(train, on_bad=_ignore) if train is not None else []
     others = [each for path in more for each in read_samples(path, on_bad=_ignore)]
     good = list(numbered.values())

@@ -12,7 +12,7 @@ are taken as given.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from cogenesis.context.reader import Sample
 from cogenesis.errors import InputError
+from cogenesis.evaluation.bootstrap import bounds, totals
 from cogenesis.evaluation.leaks import LeaksSample
 from cogenesis.evaluation.leaks_attackers import (
     NAMES,
@@ -39,14 +40,14 @@ from cogenesis.evaluation.leaks_reference import Shielded, shielded_reference
 from cogenesis.evaluation.leaks_units import KINDS, Listened, People
 from cogenesis.privacy.lexicon import RARE_BELOW
 
-DRAWS: Final = 10_000
-PERCENT: Final = 95.0
-"""Share of the draws between low and high."""
-
 _FIXED_SEED: Final = 0
 """Of the bootstrap: the same results give the same ranges."""
 
 _DIGITS: Final = 4
+_REACHED: Final = ("top1", "top5", "mrr")
+
+_Ranges = dict[tuple[str, str, str], dict[str, float]]
+"""By attacker, setting and figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,6 @@ class _Attack:
         """Floor, sent and ceiling for each attacker."""
         samples = [self._samples[each.number] for each in found]
         truth = [self._crowd.place(each) for each in samples]
-        draws = _Draws(len(found))
         train = [
             query_of(shielded_reference(each, mode, rare_below=rare_below).received)
             for each in self._crowd.train
@@ -178,21 +178,25 @@ class _Attack:
             "sent": ([query_of(each.received) for each in found], self._tuned(train, mode)),
             "ceiling": ([query_of(everything(each)) for each in samples], self._floor),
         }
-        rows = []
+        reached: dict[tuple[str, str, str], Array] = {}
         for name in NAMES:
-            results: dict[str, dict[str, Array]] = {}
             for setting, (queries, chosen) in asked.items():
                 scores = self._attackers.scores(name, queries, chosen[name])
-                results[setting] = _reached(scores, truth)
+                reached |= {(name, setting, w): r for w, r in _reached(scores, truth).items()}
+            for what in _REACHED:
+                over = reached[name, "sent", what] - reached[name, "floor", what]
+                reached[name, "over_floor", what] = over
+        ranges = _ranges(reached)
+        rows = []
+        for name in NAMES:
+            for setting, (_, chosen) in asked.items():
                 row: dict[str, Any] = {"attacker": name, "setting": setting, "mode": mode}
-                row |= {"zipf": rare_below, **_figures(results[setting], draws)}
+                row |= {"zipf": rare_below, **_figures(ranges, name, setting)}
                 row["tuned"] = chosen[name]
+                if setting == "sent":
+                    over_floor = {what: ranges[name, "over_floor", what] for what in _REACHED}
+                    row["over_floor"] = over_floor
                 rows.append(row)
-            sent = next(row for row in reversed(rows) if row["setting"] == "sent")
-            sent["over_floor"] = {
-                what: draws.range(results["sent"][what] - results["floor"][what])
-                for what in results["sent"]
-            }
         return rows
 
     def _tuned(self, queries: Sequence[Query], what: str) -> dict[str, AttackSetting]:
@@ -221,28 +225,22 @@ def _reached(scores: Array, truth: Sequence[int]) -> dict[str, Array]:
     }
 
 
-def _figures(reached: dict[str, Array], draws: _Draws) -> dict[str, Any]:
+def _figures(ranges: _Ranges, name: str, setting: str) -> dict[str, Any]:
     """Each figure; `low` and `high` are those of top1."""
-    ranges = {what: draws.range(values) for what, values in reached.items()}
-    told: dict[str, Any] = {what: found["value"] for what, found in ranges.items()}
-    told |= {end: ranges["top1"][end] for end in ("low", "high")}
+    found = {what: ranges[name, setting, what] for what in _REACHED}
+    told: dict[str, Any] = {what: each["value"] for what, each in found.items()}
+    told |= {end: found["top1"][end] for end in ("low", "high")}
     for what in ("top5", "mrr"):
-        told |= {f"{what}_{end}": ranges[what][end] for end in ("low", "high")}
+        told |= {f"{what}_{end}": found[what][end] for end in ("low", "high")}
     return told
 
 
-class _Draws:
-    """How often each text is taken in each draw; the same draws for all figures of a group."""
-
-    def __init__(self, texts: int) -> None:
-        drawn = np.random.default_rng(_FIXED_SEED).multinomial(
-            texts, np.full(texts, 1.0 / texts), size=DRAWS
-        )
-        self._taken = drawn / texts
-
-    def range(self, values: Array) -> dict[str, float]:
-        """The mean over the texts, and the range of the draws."""
-        tail = (100.0 - PERCENT) / 2.0
-        low, high = np.percentile(self._taken @ values, [tail, 100.0 - tail])
+def _ranges(columns: Mapping[tuple[str, str, str], Array]) -> _Ranges:
+    """Of each column the mean over the texts, and the range of the draws."""
+    found: _Ranges = {}
+    sums = totals(np.array(list(columns.values()), dtype=np.float64).T, _FIXED_SEED).T
+    for (key, values), drawn in zip(columns.items(), sums, strict=True):
+        low, high = bounds(drawn[1:] / len(values))
         named = {"value": values.mean(), "low": low, "high": high}
-        return {name: round(float(each), _DIGITS) for name, each in named.items()}
+        found[key] = {name: round(float(each), _DIGITS) for name, each in named.items()}
+    return found

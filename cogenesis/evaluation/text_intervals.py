@@ -10,19 +10,18 @@ than about 20 samples a percentile range is too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from cogenesis.evaluation.bootstrap import Array, bounds, taken, totals
+
 Values = Sequence[float | None]
+KeyT = TypeVar("KeyT", bound=Hashable)
 
-DRAWS: Final = 10_000
 REDRAWS: Final = 1_000
-PERCENT: Final = 95.0
 FEW: Final = 20
 """Under so many samples a range says little."""
 
@@ -43,48 +42,46 @@ class Interval:
         return asdict(self)
 
 
-class Draws:
-    """How often each sample is taken in each draw; the same for all measures."""
+def means(columns: Mapping[KeyT, Values], seed: int = 0) -> dict[KeyT, Interval]:
+    """For each column the mean of the values that are there.
 
-    def __init__(self, samples: int, seed: int = 0) -> None:
-        """For so many samples, at least one. The same seed gives the same draws."""
-        drawn = np.random.default_rng(seed).multinomial(
-            samples, np.full(samples, 1.0 / samples), size=DRAWS
-        )
-        self._taken: Array = np.vstack([np.ones(samples), drawn]).astype(np.float64)
-
-    def mean(self, values: Values) -> Interval:
-        """The mean of the values that are there."""
-        there = np.array([value is not None for value in values], dtype=np.float64)
-        filled = np.array([0.0 if value is None else value for value in values])
-        count = int(there.sum())
-        if count == 0:
-            return Interval(None, None, None, 0)
-        taken = self._taken @ there
+    Args:
+        columns: a value or None for each sample, the same samples in all columns.
+        seed: the same one gives the same draws.
+    """
+    there = {key: [value is not None for value in values] for key, values in columns.items()}
+    counts = {key: sum(known) for key, known in there.items()}
+    asked = [key for key, count in counts.items() if count]
+    found = {key: Interval(None, None, None, 0) for key in columns}
+    if not asked:
+        return found
+    filled = [[0.0 if each is None else each for each in columns[key]] for key in asked]
+    both = np.array([*filled, *(there[key] for key in asked)], dtype=np.float64)
+    sums = totals(both.T, seed).T
+    for key, total, number in zip(asked, sums[: len(asked)], sums[len(asked) :], strict=True):
         # A draw may hold only samples without a value: it tells nothing.
-        sums = (self._taken @ filled)[taken > 0]
-        return _interval(sums / taken[taken > 0], count)
+        found[key] = _interval(total[number > 0] / number[number > 0], counts[key])
+    return found
 
-    def difference(self, values: Values, base: Values) -> Interval:
-        """The mean of value minus base, over the samples that have both."""
-        pairs = zip(values, base, strict=True)
-        return self.mean([None if a is None or b is None else a - b for a, b in pairs])
 
-    def statistic(self, compute: Callable[[Array], float | None]) -> Interval:
-        """Any figure of the samples, given how often each is taken; None where undefined.
+def differences(values: Values, base: Values) -> list[float | None]:
+    """Value minus base of the samples that have both: a column for `means`."""
+    pairs = zip(values, base, strict=True)
+    return [None if a is None or b is None else a - b for a, b in pairs]
 
-        It is computed once for each of REDRAWS draws, because it cannot be done for all at once.
-        """
-        whole = compute(self._taken[0])
-        if whole is None:
-            return Interval(None, None, None, 0)
-        drawn = [compute(row) for row in self._taken[1 : REDRAWS + 1]]
-        values = np.array([whole, *(each for each in drawn if each is not None)])
-        return _interval(values, self._taken.shape[1])
+
+def statistic(samples: int, compute: Callable[[Array], float | None], seed: int = 0) -> Interval:
+    """Any figure of so many samples, given how often each is taken; None where undefined.
+
+    It is computed once for each of REDRAWS draws, because it cannot be done for all at once.
+    """
+    whole = compute(np.ones(samples))
+    if whole is None:
+        return Interval(None, None, None, 0)
+    drawn = [compute(row) for block in taken(samples, seed, REDRAWS) for row in block]
+    return _interval(np.array([whole, *(each for each in drawn if each is not None)]), samples)
 
 
 def _interval(values: Array, count: int) -> Interval:
-    tail = (100.0 - PERCENT) / 2.0
-    low, high = np.percentile(values[1:], [tail, 100.0 - tail])
-    whole, low, high = (round(float(each), _DIGITS) for each in (values[0], low, high))
+    whole, low, high = (round(float(x), _DIGITS) for x in (values[0], *bounds(values[1:])))
     return Interval(whole, low, high, count)

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,14 +103,13 @@ class Facts:
 class Profiles:
     """Measures texts against the profiles of one file of samples."""
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        """Learn from all people what may be a name, and what an occupation."""
-        contexts = [sample.context for sample in samples]
-        self._people = People(contexts)
+    def __init__(self, samples: Collection[Sample]) -> None:
+        """Learn from all people what may be a name, and what an occupation: read twice."""
+        self._people = People(sample.context for sample in samples)
         self._jobs = {
             words[-1]
-            for context in contexts
-            for part in re.split(r"[;,/(]| and ", context.field("Occupation") or "")
+            for sample in samples
+            for part in re.split(r"[;,/(]| and ", sample.context.field("Occupation") or "")
             if (words := words_of(part))
         }
 

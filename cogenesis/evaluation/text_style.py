@@ -14,13 +14,14 @@ those apart says nothing about a system either.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from cogenesis.context.private_context import PrivateContext
+from cogenesis.context.reader import Sample
 from cogenesis.evaluation.text_measures import words_of
 from cogenesis.privacy.words import function_words
 
@@ -34,18 +35,33 @@ def history_of(context: PrivateContext) -> str:
     return "\n".join(writing.text for writing in context.writings)
 
 
+class Histories:
+    """What all people of a file wrote before, read anew each time that it is gone through."""
+
+    def __init__(self, people: Mapping[int, Sample]) -> None:
+        self._people = people
+
+    def __iter__(self) -> Iterator[str]:
+        return (history_of(each.context) for each in self._people.values())
+
+
 class Style:
     """Measures of style, for the people of one file."""
 
-    def __init__(self, histories: Sequence[str], words: int = FREQUENT_WORDS) -> None:
-        """Learn how frequent words are, and how much that differs from person to person."""
-        counted = [Counter(words_of(history)) for history in histories if history.strip()]
-        total: Counter[str] = sum(counted, Counter())
+    def __init__(self, histories: Iterable[str], words: int = FREQUENT_WORDS) -> None:
+        """Learn how frequent words are, and how much that differs from person to person.
+
+        `histories` are gone through twice, so no iterator; memory holds `words` numbers of each.
+        """
+        total: Counter[str] = Counter()
+        for history in histories:
+            total.update(words_of(history))
         ranked = sorted(total, key=lambda word: (-total[word], word))
         self._words = ranked[:words]
-        shares = np.array([self._shares(each) for each in counted])
+        known = (Counter(words_of(history)) for history in histories if history.strip())
+        shares = np.array([self._shares(each) for each in known])
         # A word that all use alike tells nobody from anybody; of one person nothing is known.
-        spread = shares.std(axis=0) if len(counted) > 1 else np.zeros(len(self._words))
+        spread = shares.std(axis=0) if len(shares) > 1 else np.zeros(len(self._words))
         self._telling = spread > 0
         self._spread = spread[self._telling]
 

@@ -8,10 +8,14 @@ no code path of `write`, `serve` or the assistant has such an object (a test loo
 
 A file passes if the user gave `--unsafe-send-context` for this command, and the file is
 
-* a list of two samples or more, each with a task and its reference text, as published data
-  sets have it. One person's own context is one object, in either form, or a list of one;
+* a list of two samples or more, or JSON lines of as many, each with a task and its reference
+  text, as published data sets have it. One person's own context is one object, in either form,
+  or a list of one;
 * and no sample of it says otherwise: `"origin"`, where a sample has it, is `"published"` or
   `"synthetic"`.
+
+All samples are looked at when the file is opened, and each is read again when it is asked for:
+what goes out is what was looked at, byte for byte (`FileIndex`), or nothing.
 
 Not covered: somebody who writes real people's contexts into a file of that form, and gives
 the flag. The form and the flag are two deliberate steps, not a proof that nobody is hurt.
@@ -22,14 +26,14 @@ the flag. The form and the flag are two deliberate steps, not a proof that nobod
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from cogenesis.data.file_index import FileIndex
+from cogenesis.data.reading import NO_OBJECT, Entry
 from cogenesis.errors import EgressError, InputError
 
-MAX_DATA_BYTES: Final = 64_000_000
 ORIGINS: Final = frozenset({"published", "synthetic"})
 
 FLAG: Final = "--unsafe-send-context"
@@ -47,7 +51,7 @@ class PublishedData:
         samples: how many there are.
     """
 
-    __slots__ = ("_samples", "name", "samples", "sha256")
+    __slots__ = ("_held", "_index", "name", "samples", "sha256")
 
     def __init__(self, path: Path, *, unsafe_send_context: bool) -> None:
         """Read the file and look for its mark.
@@ -61,11 +65,12 @@ class PublishedData:
                 f"{FLAG}, and only for published or made-up data: a list of samples in the "
                 "published form."
             )
-        data = _read(path)
-        self._samples = _marked(path, data)
+        self._index = _marked(path)
         self.name = path.name
-        self.sha256 = hashlib.sha256(data).hexdigest()
-        self.samples = len(self._samples)
+        self.sha256 = self._index.sha256
+        self.samples = self._index.count
+        # The sample that was read last: a prompt takes many strings of one.
+        self._held: tuple[int, dict[str, Any]] = (0, {})
 
     def __repr__(self) -> str:
         return f"PublishedData({self.name!r}, {self.samples} samples)"
@@ -80,10 +85,11 @@ class PublishedData:
 
         Raises:
             EgressError: there is no string at that place.
+            InputError: the file was changed since it was opened.
         """
         if not 1 <= sample <= self.samples:
             raise EgressError(f"the published data has no sample {sample}")
-        value: Any = self._samples[sample - 1]
+        value: Any = self._sample(sample)
         for step in where:
             inside = isinstance(value, dict) and step in value
             if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
@@ -94,6 +100,12 @@ class PublishedData:
         if not isinstance(value, str):
             raise EgressError("the published data has no text at that place")
         return value.encode("utf-8", "replace").decode("utf-8")
+
+    def _sample(self, number: int) -> dict[str, Any]:
+        held = self._held
+        if held[0] != number:
+            held = self._held = (number, self._index.value(number))
+        return held[1]
 
     def has(self, sample: int, *where: str | int) -> bool:
         """Whether there is a text at that place that is not blank."""
@@ -114,36 +126,24 @@ def refuse_private_data(path: Path) -> None:
     Raises:
         InputError: it is no list, a sample's origin is another one, or it cannot be read.
     """
-    value = _loaded(path, _read(path))
-    if not isinstance(value, list):
-        raise InputError(
-            f"{path} is no list of samples, so it may be one person's own context. Without the "
-            "shield only published or made-up data is sent: a list in the published form."
-        )
-    for number, sample in enumerate(value, start=1):
-        if isinstance(sample, dict) and ("cogenesis" in sample or not _may_be_sent(sample)):
+
+    def look(entry: Entry) -> None:
+        sample = entry.value
+        if entry.lost:
+            raise InputError(f"{path} is no JSON in UTF-8: {entry.mistake}")
+        if sample is not None and ("cogenesis" in sample or not _may_be_sent(sample)):
             raise InputError(
-                f"{path}: sample {number} is marked as private texts: they are not sent without "
-                'the shield. "origin", if a sample has it, must be "published" or "synthetic".'
+                f"{path}: sample {entry.number} is marked as private texts: they are not sent "
+                'without the shield. "origin", if a sample has it, must be "published" or '
+                '"synthetic".'
             )
 
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_DATA_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_DATA_BYTES:
-        raise InputError(f"{path} is larger than {MAX_DATA_BYTES // 1_000_000} MB")
-    return data
-
-
-def _loaded(path: Path, data: bytes) -> Any:
-    try:
-        return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise InputError(f"{path} is no JSON in UTF-8") from None
+    if _index(path, look).count < 2:
+        raise InputError(
+            f"{path} is no list of two samples or more, so it may be one person's own context. "
+            "Without the shield only published or made-up data is sent: a list in the published "
+            "form."
+        )
 
 
 def _may_be_sent(sample: dict[str, Any]) -> bool:
@@ -151,17 +151,29 @@ def _may_be_sent(sample: dict[str, Any]) -> bool:
     return "origin" not in sample or str(sample["origin"]) in ORIGINS
 
 
-def _marked(path: Path, data: bytes) -> list[dict[str, Any]]:
+def _index(path: Path, look: Callable[[Entry], None]) -> FileIndex:
+    try:
+        return FileIndex(path, look)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _marked(path: Path) -> FileIndex:
     """The samples, if all of them may be sent. Messages name numbers, never values."""
-    value = _loaded(path, data)
-    if not isinstance(value, list) or len(value) < 2:
-        raise _refused(path, "it is no list of two samples or more, so it may be one person's own")
-    for number, sample in enumerate(value, start=1):
-        if not isinstance(sample, dict) or "cogenesis" in sample or not _has_task(sample):
+
+    def look(entry: Entry) -> None:
+        number, sample = entry.number, entry.value
+        if sample is None and entry.mistake != NO_OBJECT:
+            raise InputError(f"{path} is no JSON in UTF-8: sample {number}: {entry.mistake}")
+        if sample is None or "cogenesis" in sample or not _has_task(sample):
             raise _refused(path, f"sample {number} has no task with a reference text")
         if not _may_be_sent(sample):
             raise _refused(path, f"sample {number} has an origin that is neither of the two")
-    return value
+
+    index = _index(path, look)
+    if index.count < 2:
+        raise _refused(path, "it is no list of two samples or more, so it may be one person's own")
+    return index
 
 
 def _has_task(sample: dict[str, Any]) -> bool:

@@ -13,8 +13,8 @@ A sample that cannot be used is no reason to stop: it is told, counted and left 
 
 from __future__ import annotations
 
-import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +87,7 @@ def parse_forms(text: str) -> tuple[Form, ...]:
 
 
 def read_data(path: Path, left_out: LeftOut, *, limit: int | None = None) -> DataFile:
-    """The samples of a file that have an instruction and a text.
+    """The samples of a file that have an instruction and a text: all of them, in memory.
 
     Raises:
         ContextError: the file cannot be read.
@@ -96,6 +96,8 @@ def read_data(path: Path, left_out: LeftOut, *, limit: int | None = None) -> Dat
 
     def bad(number: int, why: str) -> None:
         left_out(f"{path.name}, sample {number}: {why}")
+
+    from cogenesis.models.fetch import sha256_of
 
     samples = read_samples(path, on_bad=bad)[:limit]
     usable: list[Sample] = []
@@ -109,7 +111,7 @@ def read_data(path: Path, left_out: LeftOut, *, limit: int | None = None) -> Dat
             f"{path} holds no text to learn from. Each sample needs its task and the text that "
             "was written: see docs/train-your-own.md"
         )
-    return DataFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), tuple(usable))
+    return DataFile(path, sha256_of(path), tuple(usable))
 
 
 def hold_out(
@@ -124,13 +126,13 @@ def hold_out(
     groups = sorted(set(own))
     random.Random(f"hold out {seed}").shuffle(groups)  # noqa: S311  (a split, no secret)
     wanted = round(len(samples) * share)
-    held: set[str] = set()
+    sizes, held = Counter(own), set[str]()
     count = 0
     for group in groups[:-1]:  # one group is always left to learn from
         if count >= wanted:
             break
         held.add(group)
-        count += own.count(group)
+        count += sizes[group]
     sides: tuple[list[Sample], list[Sample]] = ([], [])
     for sample, group in zip(samples, own, strict=True):
         sides[group in held].append(sample)

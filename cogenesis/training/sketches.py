@@ -103,13 +103,11 @@ def sketch_tasks(
         ContextError: the file cannot be read.
         InputError: two samples have the same id.
     """
-    samples, bad = numbered_samples(path)
+    samples = numbered_samples(path)[0].first(limit)
     data = KnownFile.of(path)
-    last = limit if limit is not None else len(samples) + len(bad)
-    ids = {number: sample.id for number, sample in samples.items() if number <= last}
+    ids = {number: sample.id for number, sample in samples.items()}
     _no_twins(path, ids)
-    del samples  # each worker has its own
-    left_out = [LeftOut(str(n), n, "unusable", why) for n, why in bad.items() if n <= last]
+    left_out = [LeftOut(str(n), n, "unusable", why) for n, why in samples.bad.items()]
     tasks: list[SketchTask] = []
     items = ((f"{number:09d}", number) for number in ids)
     outcomes: Any = engine.map(Guarding(data), items)

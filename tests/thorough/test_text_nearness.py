@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cogenesis.evaluation.text_intervals import Draws
+from cogenesis.evaluation.text_intervals import differences, means
 from cogenesis.evaluation.text_measures import nearness
 
 
@@ -42,10 +42,8 @@ def test_ranges_agree_with_those_of_scipy() -> None:
     random = np.random.default_rng(5)
     values = random.gamma(2.0, 3.0, size=60)
     other = values + random.normal(0.5, 1.0, size=60)
-    for ours, theirs in (
-        (Draws(60).mean(list(values)), values),
-        (Draws(60).difference(list(other), list(values)), other - values),
-    ):
+    told = means({"mean": list(values), "over": differences(list(other), list(values))})
+    for ours, theirs in ((told["mean"], values), (told["over"], other - values)):
         found = bootstrap(
             (theirs,), np.mean, n_resamples=10_000, method="percentile", rng=1
         ).confidence_interval

@@ -35,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
         (["--data", "one.json", "--shield", "off"], "Add --unsafe-send-context"),
         (
             ["--data", "one.json", "--shield", "off", "--unsafe-send-context"],
-            "no list of samples",
+            "no list of two samples",
         ),
         (
             ["--data", "merged.json", "--shield", "off", "--unsafe-send-context"],

@@ -53,7 +53,7 @@ def cloud(reply: Any = OUTLINE, **more: Any) -> ScriptedModel:
 def written(
     names: list[str], samples: list[tuple[int, Sample]], models: Models
 ) -> list[WrittenText]:
-    wanted = wanted_texts(samples, text_systems(names), NAMES, SETTINGS)
+    wanted = wanted_texts(dict(samples), text_systems(names), NAMES, SETTINGS)
     return list(Generation(models, NAMES, SETTINGS).write(wanted))
 
 

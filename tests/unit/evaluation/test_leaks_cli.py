@@ -58,6 +58,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--data", "people.json", "--resume"], "name it with --save"),
         (["--data", "people.json", "--zipf", "4"], "--zipf is for --text reference"),
         (["--data", "people.json", "--text", "reference", "--save", "new"], "references take"),
+        (
+            ["--data", "people.json", "--text", "reference", "--engine", "ray"],
+            "--engine ray is for --text written",
+        ),
         (["--data", "people.json", "--save", "notes.txt"], "notes.txt exists: add --resume"),
         (["--data", "people.json", "--save", "notes.txt", "--resume"], "name another one"),
         (["--data", "people.json", "--max-tokens", "0"], "--max-tokens"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def asking(who: dict[str, Any], instruction: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def samples(tmp_path: Path) -> dict[int, Sample]:
+def samples(tmp_path: Path) -> Mapping[int, Sample]:
     """The name of a shop in two pieces, with another person and a sample without a task between."""
     asked = [
         asking(WREN, "A story that ends in golden: about a shop"),
@@ -51,7 +52,7 @@ def released(protection: Protection, sample: Sample) -> str:
 
 
 def test_only_the_same_persons_earlier_releases_are_remembered(
-    samples: dict[int, Sample],
+    samples: Mapping[int, Sample],
 ) -> None:
     said = SaidBefore(samples)
     assert said(3) == said(1) == ()
@@ -59,7 +60,7 @@ def test_only_the_same_persons_earlier_releases_are_remembered(
 
 
 def test_a_name_in_pieces_is_refused_by_whoever_writes_the_second_piece(
-    samples: dict[int, Sample],
+    samples: Mapping[int, Sample],
 ) -> None:
     """As one assistant that wrote all of them would; and what was refused is not remembered."""
     pieces = dict(samples)
@@ -78,3 +79,25 @@ def test_a_name_in_pieces_is_refused_by_whoever_writes_the_second_piece(
     # Whatever this process wrote before, the session holds the earlier samples and no more.
     alone.begin(pieces[1].context, said(1))
     assert released(alone, pieces[1]) == "A story that ends in golden"
+
+
+def test_whoever_has_no_name_is_known_by_the_whole_context(tmp_path: Path) -> None:
+    def asked(instruction: str, nameless: bool, text: str = "Dear all") -> dict[str, Any]:
+        who = {**WREN, "profile": [{"title": "A note", "text": text}]}
+        if nameless:
+            who["additional_profile"] = "Age: 41"
+        return asking(who, instruction)
+
+    people = [
+        asked("A card for friends: one", nameless=True),
+        asked("A letter for friends: two", nameless=True, text="Dear others"),
+        asked("A speech for friends: three", nameless=False),
+        asked("A poem for friends: four", nameless=True),
+        asked("A talk for friends: five", nameless=False, text="Dear others"),
+        asked("A song for friends: six", nameless=True),
+    ]
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    said = SaidBefore(numbered_samples(tmp_path / "people.json")[0])
+    assert said(6) == ("A card for friends", "A poem for friends")
+    assert said(5) == ("A speech for friends",)
+    assert said(2) == said(1) == ()

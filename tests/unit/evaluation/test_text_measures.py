@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cogenesis.evaluation.text_intervals import Draws
+from cogenesis.evaluation.text_intervals import differences, means, statistic
 from cogenesis.evaluation.text_measures import distinct, form, longest_repeat, words_of
 from cogenesis.evaluation.text_style import Style, function_word_divergence
 
@@ -95,27 +95,26 @@ def test_only_the_most_frequent_words_count() -> None:
 
 
 def test_means_leave_out_what_is_not_there() -> None:
-    draws = Draws(4)
-    found = draws.mean([1.0, None, 3.0, None])
+    told = means({"half": [1.0, None, 3.0, None], "none": [None] * 4})
+    found = told["half"]
     assert (found.value, found.samples) == (2.0, 2)
     assert (found.low, found.high) == (1.0, 3.0)
-    nothing = draws.mean([None] * 4)
+    nothing = told["none"]
     assert (nothing.value, nothing.low, nothing.samples) == (None, None, 0)
 
 
 def test_differences_are_of_pairs() -> None:
-    draws = Draws(3)
     # Far apart from sample to sample, and always one better: no doubt is left.
-    found = draws.difference([2.0, 51.0, None], [1.0, 50.0, 7.0])
+    found = means({"": differences([2.0, 51.0, None], [1.0, 50.0, 7.0])})[""]
     assert (found.value, found.low, found.high, found.samples) == (1.0, 1.0, 1.0, 2)
 
 
 def test_the_range_is_that_of_the_binomial() -> None:
     # 100 samples, half of them 1: the share has a standard error of 0.05.
-    found = Draws(100).mean([0.0, 1.0] * 50)
+    found = means({"": [0.0, 1.0] * 50})[""]
     assert found.low == pytest.approx(0.40, abs=0.011)
     assert found.high == pytest.approx(0.60, abs=0.011)
-    assert Draws(100, seed=0).mean([0.0, 1.0] * 50) == found
+    assert means({"": [0.0, 1.0] * 50}, seed=0)[""] == found
 
 
 def test_any_statistic_can_be_drawn() -> None:
@@ -125,7 +124,7 @@ def test_any_statistic_can_be_drawn() -> None:
         weights = list(taken)  # type: ignore[call-overload]
         return float(sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights))
 
-    found = Draws(100).statistic(mean)
+    found = statistic(100, mean)
     assert found.value == 0.5
     assert found.low == pytest.approx(0.40, abs=0.02)
-    assert Draws(3).statistic(lambda taken: None).value is None
+    assert statistic(3, lambda taken: None).value is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from cogenesis.evaluation.text_intervals import FEW
 from cogenesis.evaluation.text_report import (
     MEASURES,
     Values,
+    _others,
     notes,
     style_control,
     text_report,
@@ -117,10 +119,22 @@ def test_the_control_tells_own_history_from_others() -> None:
         Sample(PrivateContext([], [], [Writing("", f"{habit} " * 20)]), "A", f"{habit} x", str(n))
         for n, habit in enumerate(habits)
     ]
-    found = style_control(list(enumerate(people, start=1)), people)
+    everybody = dict(enumerate(people, start=1))
+    found = style_control(everybody, everybody)
     for name in ("style_delta", "style_js"):
         assert found[name]["own_minus_others"]["high"] < 0.0
     assert found["style_js"]["own"]["value"] == pytest.approx(0.0, abs=0.01)
     assert found["style_js"]["others"]["value"] == pytest.approx(1.0)
-    alone = style_control([(1, people[0])], people[:1])
+    alone = style_control({1: people[0]}, {1: people[0]})
     assert alone["style_js"]["others"]["value"] is None
+
+
+@pytest.mark.parametrize("people", [1, 2, 3, 11, 40])
+def test_the_others_are_ten_people_who_come_next(people: int) -> None:
+    """As if all others stood in a circle: each number begins at another one."""
+    whose = np.array([place % 7 if place % 3 else 0 for place in range(people)], np.int64)
+    for number in range(1, 2 * people + 1):
+        for own in (0, 1, 99):
+            crowd = [place for place in range(people) if whose[place] != own]
+            first = number % max(1, len(crowd))
+            assert _others(whose, own, number) == [*crowd[first:], *crowd[:first]][:10]

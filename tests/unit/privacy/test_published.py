@@ -86,7 +86,7 @@ def test_only_a_list_without_a_private_mark_is_sent_without_the_shield(tmp_path:
     """Also a mark that stands far behind the beginning: in a late sample, or at a sample's end."""
     fine = [sample(origin="published"), sample(), {"additional_profile": "no task"}, "no sample"]
     refuse_private_data(written(tmp_path, fine))
-    refuse_private_data(written(tmp_path, "\ufeff\n  " + json.dumps([sample()])))
+    refuse_private_data(written(tmp_path, "\ufeff\n  " + json.dumps([sample(), sample()])))
     for mark in ("own", "licensed", "stolen", None, ["published"]):
         late = {**sample(additional_profile="word " * 2_000), "origin": mark}
         with pytest.raises(InputError, match="sample 5 is marked as private texts") as refused:
@@ -95,7 +95,8 @@ def test_only_a_list_without_a_private_mark_is_sent_without_the_shield(tmp_path:
     with pytest.raises(InputError, match="sample 2 is marked"):
         refuse_private_data(written(tmp_path, [sample(), sample(cogenesis=1)]))
     for value, why in [
-        (sample(), "no list of samples"),
+        (sample(), "no list of two samples"),
+        ([sample()], "no list of two samples"),
         ("[{]", "no JSON"),
         ("[" * 100_000, "no JSON"),
     ]:
@@ -127,6 +128,35 @@ def test_text_is_released_by_its_place_in_the_file_and_by_nothing_else(tmp_path:
     assert "Wren" not in repr(data) + repr(published(data, 1, "additional_profile"))
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(data)
+
+
+def test_json_lines_are_a_list_of_samples_too(tmp_path: Path) -> None:
+    lines = [json.dumps(each) for each in (sample(), sample(origin="synthetic"), sample())]
+    data = opened(tmp_path, "\n".join(lines))
+    assert (data.samples, published(data, 3, "profile", 0, "title").text) == (3, "A note")
+    for wrong, why in [
+        (lines[:1], "one person's own"),
+        ([*lines, json.dumps(sample(origin="own"))], "sample 4 has an origin"),
+        ([lines[0], lines[1][:90]], "no JSON"),
+        ([lines[0], '{"origin": "own", ' + lines[1][1:]], "appears twice"),
+    ]:
+        with pytest.raises(InputError, match=why):
+            opened(tmp_path, "\n".join(wrong))
+
+
+def test_what_was_not_looked_at_is_not_sent(tmp_path: Path) -> None:
+    """The samples are read again when they are asked for: from a file that may be another one."""
+    data = opened(tmp_path, [sample(), sample()])
+    path = written(tmp_path, [sample(), sample(origin="own")])
+    assert published(data, 1, "profile", 0, "text").text == "Dear all, orchids."
+    with pytest.raises(InputError, match="was changed"):
+        published(data, 2, "profile", 0, "text")
+    path.write_text(json.dumps([sample(), sample()]).replace("orchids", "secrets"))
+    with pytest.raises(InputError, match="was changed"):
+        published(data, 2, "profile", 0, "text")
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        data.has(2, "additional_profile")
 
 
 def test_a_text_of_other_data_is_not_released(tmp_path: Path) -> None:
