@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _REASONS: dict[int, CloudReason] = {
     401: "unauthorised",
+    402: "unauthorised",  # the balance is spent
     403: "unauthorised",
     404: "not-found",
     408: "timeout",

@@ -219,10 +219,9 @@ class _Run:
         from cogenesis.models.fetch import sha256_of
         from cogenesis.privacy.published import refuse_private_data
 
-        # Its sum comes first: what is looked at after this is what the workers will read.
         self.data = KnownFile.of(data)
-        if "off" in settings.shields:
-            refuse_private_data(data)
+        if "off" in settings.shields and refuse_private_data(data) != self.data.sha256:
+            raise InputError(f"{data} was changed while it was looked at: start again")
         lora = find_adapter(models["device"], adapter)
         self.models = models if lora is None else {**models, "adapter": sha256_of(lora)}
         self._settings, self._gates, self._adapter = settings, gates, adapter
@@ -309,7 +308,6 @@ class _Run:
         from cogenesis.cli.device_model import model_sums
 
         about = {"data": self.data.sha256, "version": __version__}
-        # Only where there are gates: files of earlier measurements stay good.
         about |= {each.system: each.digest for each in self._gates}
         about |= self.models | model_sums(self.models, quiet=self._quiet)
         return {**about, **asdict(self._settings)}

@@ -106,7 +106,7 @@ def _make(
             raise InputError(f"{path} exists: give another name to --out, or remove it")
         if not path.parent.is_dir():
             raise InputError(f"{path.parent} is no folder: give --out another place")
-    page = human_page(found, None if data is None else _people(data))
+    page = human_page(found, None if data is None else _people(data, found))
     write_private(place, json.dumps(found.key(), indent=1) + "\n")
     write_private(out, page)
     if as_json:
@@ -116,12 +116,13 @@ def _make(
         _told(found, out, place)
 
 
-def _people(data: Path) -> dict[int, str]:
-    """What the page tells of each sample's person: profile and activities, no past texts."""
+def _people(data: Path, wanted: Pairs) -> dict[int, str]:
+    """What the page tells of each pair's person: profile and activities, no past texts."""
     from cogenesis.evaluation.numbered_samples import numbered_samples
 
-    people: dict[int, str] = {}
-    for number, sample in numbered_samples(data)[0].items():
+    samples, people = numbered_samples(data)[0], dict[int, str]()
+    for number in sorted({each.sample for each in wanted.pairs} & samples.keys()):
+        sample = samples[number]
         lines = [f"{each.name}: {each.value}" for each in sample.context.fields]
         lines += [f"{each.source}: {each.text}" for each in sample.context.activities]
         people[number] = "\n".join(lines)

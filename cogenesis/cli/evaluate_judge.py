@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from cogenesis.engines.engine import Engine
     from cogenesis.engines.known_file import KnownFile
     from cogenesis.evaluation.judge import Answer, JudgeSettings, Question
+    from cogenesis.evaluation.judge_asking import Refusals
 
 _KEY_ENV: Final = "COGENESIS_JUDGE_KEY"
 
@@ -255,6 +256,7 @@ class _Judging:
         from cogenesis.engines.known_file import KnownFile
         from cogenesis.evaluation.generation import private_lines
         from cogenesis.evaluation.judge import FORM, Answer, answered, questions
+        from cogenesis.evaluation.judge_asking import Refusals
         from cogenesis.evaluation.text_report import REFERENCE
 
         texts = {
@@ -276,16 +278,17 @@ class _Judging:
             lacking = list({each.key: each for each in asked if each.key not in said}.values())
             known = KnownFile(data.absolute(), found.digest)
             unsafe = found.published is not None
-            for answer in self._asked(lacking, known, unsafe=unsafe) if lacking else ():
+            refusals = Refusals(file.done.keys() - said)
+            for answer in self._asked(lacking, known, refusals, unsafe=unsafe) if lacking else ():
                 file.add(answer)
                 file.done[answer.key] = answer
             return answered(asked, file.done)
 
     def _asked(
-        self, lacking: Sequence[Question], data: KnownFile, *, unsafe: bool
+        self, lacking: Sequence[Question], data: KnownFile, refusals: Refusals, *, unsafe: bool
     ) -> Iterator[Answer]:
         from cogenesis.engines.engine import Lost
-        from cogenesis.evaluation.judge_asking import Judging, Refusals
+        from cogenesis.evaluation.judge_asking import Judging
 
         size = sum(each.size for each in lacking)
         typer.echo(
@@ -300,7 +303,6 @@ class _Judging:
             step = bar.add_task("answers", total=len(lacking))
             outcomes: Any = engine.map(opening, ((each.key, each) for each in lacking))
             stack.enter_context(closing(outcomes))
-            refusals = Refusals()
             for outcome in outcomes:
                 if isinstance(outcome, Lost):
                     self.lost += 1

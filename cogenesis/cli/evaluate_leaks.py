@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cogenesis.context.reader import Sample
     from cogenesis.engines.engine import Engine
+    from cogenesis.engines.known_file import KnownFile
     from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings
     from cogenesis.evaluation.leaks_received import SentMode
     from cogenesis.evaluation.leaks_report import Heard
@@ -133,17 +134,17 @@ def leaks(
     _check(save, resume=resume, zipf=bool(zipf), written=text == "written", engine=engine)
     modes: list[SentMode] = [each.value for each in dict.fromkeys(mode or Attacked)]
     working = chosen_engine(engine, at_a_time=None, ray_address=ray_address, workers=workers)
+    known = KnownFile.of(data)  # as it is now, however long the texts take
     crowd = crowd_of(data, limit, tuple(candidates or ()), train)
     models = {"device": device, "cloud": cloud} | adapter_id(device, adapter)
-    run = _Run(LeaksSettings(max_tokens, seed), models, adapter, quiet=as_json)
+    run = _Run(known, LeaksSettings(max_tokens, seed), models, adapter, quiet=as_json)
     if text == "written":
-        heard = run.written(data, crowd.samples, modes, working, save, resume=resume)
+        heard = run.written(crowd.samples, modes, working, save, resume=resume)
     else:
         heard = run.reference(crowd.samples, modes, zipf or [_DEFAULT_ZIPF])
     told = leaks_report(crowd, heard)
     told |= {"text": text, "models": run.models if text == "written" else None}
-    told |= {"data_sha256": KnownFile.of(data).sha256}
-    told |= {"settings": asdict(run.settings), **when_and_where()}
+    told |= {"data_sha256": known.sha256, "settings": asdict(run.settings), **when_and_where()}
     told["skipped"] += run.lost
     if plot is not None:
         from cogenesis.evaluation.leaks_plot import draw
@@ -175,16 +176,21 @@ class _Run:
     """One measurement of what is received; `lost` tells of texts that no worker could write."""
 
     def __init__(
-        self, settings: LeaksSettings, models: dict[str, str], adapter: str | None, *, quiet: bool
+        self,
+        data: KnownFile,
+        settings: LeaksSettings,
+        models: dict[str, str],
+        adapter: str | None,
+        *,
+        quiet: bool,
     ) -> None:
         """`models` names them, with the adapter's hash where there is one; `adapter` as chosen."""
-        self.settings, self.models, self._adapter = settings, models, adapter
+        self._data, self.settings, self.models, self._adapter = data, settings, models, adapter
         self._quiet = quiet
         self.lost: list[dict[str, Any]] = []
 
     def written(
         self,
-        data: Path,
         samples: Sequence[tuple[int, Sample]],
         modes: Sequence[SentMode],
         engine: AbstractContextManager[Engine],
@@ -200,7 +206,7 @@ class _Run:
         def file(path: Path) -> SavedLines[LeaksSample]:
             return SavedLines(
                 path,
-                lambda: self._about(data),
+                self._about,
                 resume=resume,
                 kind="leaks",
                 read=LeaksSample.from_json,
@@ -214,7 +220,7 @@ class _Run:
             done = saved.done if saved is not None else {}
             left = [each for each in wanted if each not in done]
             if left:
-                work = self._work(data)
+                work = self._work()
                 for found in stack.enter_context(closing(self._measured(work, left, engine))):
                     done[found.mode, found.sample] = found
                     if saved is not None:
@@ -240,17 +246,16 @@ class _Run:
                     bar.refresh()
         return found
 
-    def _work(self, data: Path) -> LeaksWork:
+    def _work(self) -> LeaksWork:
         """What the workers do; the models are fetched here, where somebody sees it."""
         from cogenesis.cli.models import fetch_model
-        from cogenesis.engines.known_file import KnownFile
         from cogenesis.engines.known_model import KnownModel
         from cogenesis.evaluation.leaks_work import LeaksWork
 
         device, cloud = self.models["device"], self.models["cloud"]
         return LeaksWork(
             self.settings,
-            KnownFile.of(data),
+            self._data,
             KnownModel.of(device, fetch_model(device, quiet=self._quiet), self._adapter),
             KnownModel.of(cloud, fetch_model(cloud, quiet=self._quiet)),
         )
@@ -280,16 +285,11 @@ class _Run:
         line = f"warning: sample {number} is not measured in {mode} mode: {why}. With --save and "
         typer.echo(line + "--resume the same command tries again", err=True)
 
-    def _about(self, data: Path) -> dict[str, Any]:
-        """All that what is received depends on; models are fetched for their sums.
-
-        The adapter only where there is one: files of runs without stay good.
-        """
-        from cogenesis.evaluation.generation import file_digest
-
+    def _about(self) -> dict[str, Any]:
+        """All that what is received depends on; models are fetched for their sums."""
         models = self.models | model_sums(self.models, quiet=self._quiet)
         return {
-            "data": file_digest(data),
+            "data": self._data.sha256,
             "version": __version__,
             **models,
             **asdict(self.settings),

@@ -16,7 +16,7 @@ from cogenesis.cli.device_model import AdapterOption, adapter_id
 from cogenesis.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.progress import Progress
     from rich.table import Table
@@ -130,7 +130,7 @@ def _measured(
     device: str,
     adapter: str | None,
     clouds: dict[str, str],
-    tasks: Sequence[SpeedTask],
+    tasks: Iterable[SpeedTask],
     limit: int,
     skipped: _Skipped,
     *,

@@ -46,7 +46,7 @@ from cogenesis.evaluation.generation_run import (
     wanted_texts,
 )
 from cogenesis.evaluation.leaks_people import title_of
-from cogenesis.evaluation.numbered_samples import numbered_samples
+from cogenesis.evaluation.numbered_samples import known_samples
 from cogenesis.evaluation.one_by_one import OneByOne
 from cogenesis.evaluation.said_before import SaidBefore
 from cogenesis.evaluation.systems import UPPER_BOUND, TextSystem, text_systems
@@ -124,8 +124,7 @@ class TextWork:
             InputError: the data or a model is another one here.
             ModelError, PrivacyError: as `open_device` and `CloudAddress.open`.
         """
-        path = self.data.at(place)
-        samples = numbered_samples(path, quiet=True)[0]
+        samples = known_samples(self.data, place)
         systems = {each.name: each for each in chosen_systems(self.options)}
         if model_names(self.options, list(systems.values())) != self.names:
             raise InputError(
@@ -138,7 +137,7 @@ class TextWork:
             try:
                 with ExitStack() as clouds:
                     opened: list[DeviceModel] = []
-                    models = self._models(place, path, devices, clouds, opened)
+                    models = self._models(place, devices, clouds, opened)
                     generation = Generation(models, self.names, settings, SaidBefore(samples))
                     bench = _Bench(generation, opened, samples, systems, self.names, settings)
                     alone = OneByOne(bench.texts)
@@ -153,7 +152,6 @@ class TextWork:
     def _models(
         self,
         place: Place,
-        path: Path,
         devices: ExitStack,
         clouds: ExitStack,
         opened: list[DeviceModel],
@@ -172,9 +170,9 @@ class TextWork:
             opened.append(found)
             return found
 
-        proof = open_published(path, unsafe=True) if options.unsafe else None
-        if proof is not None and proof.sha256 != self.data.sha256:
-            raise InputError(f"{path} was changed while it was read")
+        proof = open_published(self.data.path, unsafe=True) if options.unsafe else None
+        if proof is not None:
+            self.data.check(proof.sha256, place)
         cloud, egress = None, None
         if self.with_cloud:
             cloud, egress = clouds.enter_context(self._address(clouds).open(place))

@@ -108,22 +108,22 @@ def sketches(
     from cogenesis.training.sketches_file import SketchFile
 
     cloud = cloud_address(cloud_url, cloud_model, cloud_kind, cloud_key_env, ledger)
-    with chosen_engine(
+    chosen = chosen_engine(
         engine,
         at_a_time=at_a_time,
         ray_address=ray_address,
         workers=workers,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
-    ) as working:
+    )
+    with SketchFile(out, resume=resume) as lines, chosen as working:  # is the file ours?
         file, tasks, left_out = _guarded(working, data, limit)
         _tell_left_out(left_out, len(tasks))
         outlines = Outlines(working, Outlining(file, cloud, seed, cloud_deadline))
-        with SketchFile(out, resume=resume) as lines:
-            limits = Limits(requests_per_minute, tokens_per_minute)
-            run = _Run(outlines, lines, Prices(price_in, price_out), limits, at_a_time)
-            run.ask(to_ask(tasks, lines.done, model=cloud.name, seed=seed), yes=yes)
-            lines.sort()
+        limits = Limits(requests_per_minute, tokens_per_minute)
+        run = _Run(outlines, lines, Prices(price_in, price_out), limits, at_a_time)
+        run.ask(to_ask(tasks, lines.done, model=cloud.name, seed=seed), yes=yes)
+        lines.sort()
     told = run.told() | {
         "samples": len(tasks) + len(left_out),
         **_by_reason(left_out),

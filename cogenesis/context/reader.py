@@ -3,8 +3,8 @@
 Two forms are read: one sample of the published CoGenesis data set, and our own form
 (docs/context-format.md). Text is kept exactly as written, except that NUL characters and
 half surrogate pairs, which no model and no data base can take, are removed or replaced and
-counted in a warning. Cleaning for the prompt comes later: the privacy lexicon must see
-what the file says.
+counted in a warning (in a file of samples, a NUL that is not written as \\u0000 makes its sample
+unreadable). Cleaning for the prompt comes later: the privacy lexicon must see what the file says.
 
 Errors say where a mistake is, never what is written there. They are raised from frames
 that hold no private text, so a traceback with locals shows none either. Not covered: the

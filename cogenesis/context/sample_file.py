@@ -28,6 +28,11 @@ class SampleFile(Mapping[int, Sample]):
         last: number of the last sample.
     """
 
+    @property
+    def sha256(self) -> str:
+        """Of the whole file as it was when it was opened, in hex."""
+        return self._index.sha256
+
     def __init__(self, path: Path, *, on_warning: Warn | None = None) -> None:
         """Read the file once: a list of samples in the published form, or JSON lines.
 

@@ -162,6 +162,10 @@ class ReplyCache:
         kept: dict[str, Any] = json.loads(body) if found is None else found
         return kept
 
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return next(self.folder.glob("??/*.json"), None) is not None
+
     def __len__(self) -> int:
         """How many replies there are: reads the folder."""
         return sum(1 for _ in self.folder.glob("??/*.json"))

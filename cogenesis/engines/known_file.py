@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cogenesis.engines.engine import Place
 from cogenesis.errors import InputError
+
+_ADVICE: Final = "it must lie in a folder that all machines of the cluster see"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +47,27 @@ class KnownFile:
         Raises:
             InputError: it is not there, or it is another one.
         """
-        advice = "it must lie in a folder that all machines of the cluster see"
         try:
             found = _digest(self.path)
         except OSError as error:
             raise InputError(
                 f"{self.path} cannot be read on {place.machine.name}: {error.strerror}. With "
-                f"--ray-address {advice}"
+                f"--ray-address {_ADVICE}"
             ) from None
-        if found != self.sha256:
+        self.check(found, place)
+        return self.path
+
+    def check(self, sha256: str, place: Place) -> None:
+        """Compare what a worker has read with what the run was started with.
+
+        Raises:
+            InputError: it is another one.
+        """
+        if sha256 != self.sha256:
             raise InputError(
                 f"{self.path} on {place.machine.name} is not the file that the run was started "
-                f"with: it was changed since, or is another one there; {advice}"
+                f"with: it was changed since, or is another one there; {_ADVICE}"
             )
-        return self.path
 
 
 def _digest(path: Path) -> str:

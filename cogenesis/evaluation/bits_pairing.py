@@ -22,7 +22,7 @@ from cogenesis.engines.known_model import KnownModel, another_file
 from cogenesis.evaluation.bits import BitsSettings
 from cogenesis.evaluation.bits_pair import BitsPair, ScoringDevice
 from cogenesis.evaluation.bits_samples import BitsSample, BitsTask, bits_sample, bits_task
-from cogenesis.evaluation.numbered_samples import numbered_samples
+from cogenesis.evaluation.numbered_samples import known_samples
 from cogenesis.fusion.gate_file import TrainedGate, load_gate
 from cogenesis.models import LlamaCpp, LlamaServer, LocalWire
 from cogenesis.models.local_wire import DEVICE_KEY_ENV
@@ -87,7 +87,7 @@ class Pairing:
             ModelError: a model cannot be found or loaded.
             LedgerError: nothing may be sent to the cloud.
         """
-        samples = numbered_samples(self.data.at(place), quiet=True)[0]
+        samples = known_samples(self.data, place)
         with ExitStack() as stack:
             enter = stack.enter_context
             model, bare = self._device(stack, place)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
@@ -90,7 +90,10 @@ class Judging:
 class Refusals:
     """Sees all answers of a run, and ends it where the server refuses whatever it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Container[str] = ()) -> None:
+        """`before` are keys of questions that were refused in an earlier run: they tell nothing,
+        and when only they are left the run must come to its end."""
+        self._before = before
         self._samples: set[int] = set()
 
     def look_at(self, answer: Answer) -> None:
@@ -101,6 +104,8 @@ class Refusals:
         """
         if answer.is_final:
             self._samples.clear()
+            return
+        if answer.key in self._before:
             return
         self._samples.add(answer.sample)
         if len(self._samples) >= REFUSED_SAMPLES:

@@ -19,7 +19,7 @@ from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.known_model import KnownModel
 from cogenesis.evaluation.leaks import LeaksSample, LeaksSettings, LeaksStage
 from cogenesis.evaluation.leaks_received import SentMode
-from cogenesis.evaluation.numbered_samples import numbered_samples
+from cogenesis.evaluation.numbered_samples import known_samples
 from cogenesis.evaluation.one_by_one import OneByOne
 from cogenesis.evaluation.said_before import SaidBefore
 from cogenesis.models import LlamaCpp
@@ -45,7 +45,7 @@ class LeaksWork:
             InputError: the data, a model or the adapter is another one here.
             ModelError: a model cannot be had, or does not start.
         """
-        samples = numbered_samples(self.data.at(place), quiet=True)[0]
+        samples = known_samples(self.data, place)
         said = SaidBefore(samples)
         (device, adapter), (cloud, _) = self.device.at(place), self.cloud.at(place)
         with ExitStack() as models:

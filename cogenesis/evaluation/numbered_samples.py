@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cogenesis.context.sample_file import SampleFile
+from cogenesis.engines.engine import Place
+from cogenesis.engines.known_file import KnownFile
 
 LeftOut = Callable[[int, str], None]
 """Is told the number of a sample and why it is left out, without anything private."""
@@ -23,6 +25,17 @@ def numbered_samples(path: Path, *, quiet: bool = False) -> tuple[SampleFile, di
     """
     samples = SampleFile(path, on_warning=_tell_nobody if quiet else None)
     return samples, samples.bad
+
+
+def known_samples(data: KnownFile, place: Place) -> SampleFile:
+    """The samples as a worker reads them: what it read is what the run was started with.
+
+    Raises:
+        InputError: the file is not there, or it is another one.
+    """
+    samples = numbered_samples(data.at(place), quiet=True)[0]
+    data.check(samples.sha256, place)  # it may have been changed in between
+    return samples
 
 
 def first_samples(path: Path, limit: int | None, left_out: LeftOut) -> SampleFile:

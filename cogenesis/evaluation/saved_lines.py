@@ -64,6 +64,9 @@ class SavedLines(Generic[S]):
             raise self._unusable(error) from None
         try:
             self._begin(about, resume=resume)
+        except OSError as error:
+            self._file.close()
+            raise self._unusable(error) from None
         except BaseException:
             self._file.close()
             raise
@@ -94,7 +97,7 @@ class SavedLines(Generic[S]):
             data = self._file.read()
             whole = data[: data.rfind(b"\n") + 1]
             lines = whole.decode("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise self._unusable(error) from None
         if data and not resume:
             raise InputError(f"{self._path} exists: add --resume to go on, or name another file")

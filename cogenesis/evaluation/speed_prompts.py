@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from cogenesis.context.budget import Window
 from cogenesis.context.private_context import PrivateContext
 from cogenesis.context.prompt import fitted_prompt
+from cogenesis.context.sample_file import SampleFile
 from cogenesis.demo import DEMO_INSTRUCTION, demo_person
 from cogenesis.errors import GuardRefusedError, InputError, InstructionError
 from cogenesis.evaluation.numbered_samples import LeftOut, numbered_samples
@@ -46,7 +47,7 @@ class SpeedTask:
 
     context: PrivateContext
     instruction: str
-    number: int = 0
+    number: int
 
     def __repr__(self) -> str:
         return "SpeedTask(hidden)"
@@ -64,7 +65,18 @@ class SpeedPrompt:
         return f"SpeedPrompt({len(self.ids)} tokens)"
 
 
-def speed_tasks(data: Path | None, left_out: LeftOut) -> list[SpeedTask]:
+@dataclass(frozen=True, slots=True)
+class _TasksOf:
+    """Each task is read when its turn comes: few of a large file are measured."""
+
+    samples: SampleFile
+
+    def __iter__(self) -> Iterator[SpeedTask]:
+        for number, each in self.samples.items():
+            yield SpeedTask(each.context, each.instruction, number)
+
+
+def speed_tasks(data: Path | None, left_out: LeftOut) -> Iterable[SpeedTask]:
     """The tasks of a data set in the published form; without one, those of the sample person.
 
     `left_out` is told of the samples that are none.
@@ -74,11 +86,11 @@ def speed_tasks(data: Path | None, left_out: LeftOut) -> list[SpeedTask]:
     """
     if data is None:
         person = demo_person()
-        return [SpeedTask(person, instruction) for instruction in DEMO_INSTRUCTIONS]
+        return [SpeedTask(person, each, at) for at, each in enumerate(DEMO_INSTRUCTIONS, start=1)]
     good, bad = numbered_samples(data)
     for number, why in bad.items():
         left_out(number, why)
-    return [SpeedTask(each.context, each.instruction, number) for number, each in good.items()]
+    return _TasksOf(good)
 
 
 def speed_prompts(

@@ -115,8 +115,10 @@ class PublishedData:
             return False
 
 
-def refuse_private_data(path: Path) -> None:
+def refuse_private_data(path: Path) -> str:
     """Let only a list of samples be sent without the shield, none of them marked as private.
+
+    Returns the SHA-256 of what was looked at, in hex: nothing else may be sent.
 
     A list in the published form is taken for published or made-up data, on the word of whoever
     gave `--unsafe-send-context`; a file with one object may be somebody's own context. Every
@@ -130,7 +132,9 @@ def refuse_private_data(path: Path) -> None:
     def look(entry: Entry) -> None:
         sample = entry.value
         if entry.lost:
-            raise InputError(f"{path} is no JSON in UTF-8: {entry.mistake}")
+            raise InputError(
+                f"{path}: sample {entry.number} is no JSON that can be used: {entry.mistake}"
+            )
         if sample is not None and ("cogenesis" in sample or not _may_be_sent(sample)):
             raise InputError(
                 f"{path}: sample {entry.number} is marked as private texts: they are not sent "
@@ -138,12 +142,14 @@ def refuse_private_data(path: Path) -> None:
                 '"synthetic".'
             )
 
-    if _index(path, look).count < 2:
+    index = _index(path, look)
+    if index.count < 2:
         raise InputError(
             f"{path} is no list of two samples or more, so it may be one person's own context. "
             "Without the shield only published or made-up data is sent: a list in the published "
             "form."
         )
+    return index.sha256
 
 
 def _may_be_sent(sample: dict[str, Any]) -> bool:
@@ -164,7 +170,9 @@ def _marked(path: Path) -> FileIndex:
     def look(entry: Entry) -> None:
         number, sample = entry.number, entry.value
         if sample is None and entry.mistake != NO_OBJECT:
-            raise InputError(f"{path} is no JSON in UTF-8: sample {number}: {entry.mistake}")
+            raise InputError(
+                f"{path}: sample {number} is no JSON that can be used: {entry.mistake}"
+            )
         if sample is None or "cogenesis" in sample or not _has_task(sample):
             raise _refused(path, f"sample {number} has no task with a reference text")
         if not _may_be_sent(sample):

@@ -24,7 +24,7 @@ from cogenesis.context.reader import Sample
 from cogenesis.engines.engine import Engine, Lost, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.errors import GuardRefusedError, InputError, InstructionError
-from cogenesis.evaluation.numbered_samples import numbered_samples
+from cogenesis.evaluation.numbered_samples import known_samples, numbered_samples
 from cogenesis.events import Task
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.released import GeneralInstruction
@@ -75,7 +75,7 @@ class Guarding:
     @contextmanager
     def open(self, place: Place) -> Iterator[Callable[[int], SketchTask | LeftOut]]:
         """Read the file. The work takes the number of a sample. Nothing is sent."""
-        samples, _ = numbered_samples(self.data.at(place), quiet=True)
+        samples = known_samples(self.data, place)
 
         def work(number: int) -> SketchTask | LeftOut:
             sample = samples[number]

@@ -25,7 +25,7 @@ from cogenesis.engines.engine import Engine, Lost, Opening, Place
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.pace import Pace
 from cogenesis.errors import CloudError, CloudReason, EngineError
-from cogenesis.evaluation.numbered_samples import numbered_samples
+from cogenesis.evaluation.numbered_samples import known_samples
 from cogenesis.models.protocol import CloudModel
 from cogenesis.privacy.egress import Traffic
 from cogenesis.privacy.released import GeneralInstruction
@@ -117,7 +117,7 @@ class Outlining:
     @contextmanager
     def open(self, place: Place) -> Iterator[Callable[[SketchTask], Asked]]:
         """Read the file and open the egress. Sends nothing yet."""
-        samples, _ = numbered_samples(self.data.at(place), quiet=True)
+        samples = known_samples(self.data, place)
         with self.cloud.open(place) as (connection, egress):
             asker = Asker(
                 connection,

@@ -54,7 +54,7 @@ def device(device_gguf: Path) -> Iterator[LlamaCpp]:
 
 @pytest.fixture(scope="module")
 def prompts(device: LlamaCpp) -> list[SpeedPrompt]:
-    tasks = [SpeedTask(CONTEXT, task) for task in TASKS]
+    tasks = [SpeedTask(CONTEXT, task, at) for at, task in enumerate(TASKS, start=1)]
     found = speed_prompts(device, tasks, 3, TOKENS, lambda number, why: pytest.fail(why))
     assert len(found) == len(TASKS)
     return found

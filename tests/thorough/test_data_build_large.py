@@ -153,7 +153,9 @@ def test_no_two_groups_are_asked_for_in_the_same_words_and_with_the_same_seed(
     asked: list[tuple[str, int | None]] = []
 
     class Stub:
-        def reply(self, prompt: Any, sampling: Any, *_: Any) -> tuple[str, dict[str, Any], bool]:
+        def reply(
+            self, prompt: Any, sampling: Any, *_: Any, **more: Any
+        ) -> tuple[str, dict[str, Any], bool]:
             said = "".join(part.text for part in prompt.messages[0].parts)
             asked.append((said, sampling.seed))
             return "key", {"text": json.dumps(good("portrait", "", len(asked)))}, False

@@ -5,7 +5,8 @@ whatever happens after. A reply that does not hold what it should goes back to t
 with its mistakes; then the question is asked again with another seed; then the item is dropped
 and counted. A server that stops answering ends the run instead: what it has answered is kept.
 A question that it refuses among others that it answers (a filter of content, a prompt too long for
-it) is one without an answer: nothing was paid for it, and the same command asks it again.
+it) is one without an answer: nothing was paid for it, and the same command asks it again. Only a
+refused repair is kept, as a reply that says nothing: what comes after must stay the same.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ MAX_TOKENS: Final = {"portrait": 500, "profile": 1200, "tasks": 1200, "text": 14
 
 _HOPELESS: Final = frozenset({"unauthorised", "not-found", "bad-request", "redirect"})
 _FAILURES_IN_A_ROW: Final = 5
+_REFUSALS_IN_A_ROW: Final = 20
+"""A filter refuses one or the other; a server that refuses all has changed, or wants money."""
+
 _REPAIRED_CHARS: Final = 6_000
 
 _BEFORE: Final = public("Your answer cannot be used:\n")
@@ -73,27 +77,28 @@ class Counts:
 
 
 class Failing:
-    """What is known of the server by all work of a process.
+    """What a worker knows of the server: whether it answers at all.
 
     Attributes:
         answered: whether it has ever answered a question of this build.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, answered: bool) -> None:
         self._lock = threading.Lock()
-        self._count = 0
-        self.answered = False
+        self._silent = self._refused = 0
+        self.answered = answered
 
-    def more(self) -> int:
-        """One more question in a row without an answer; how many now."""
+    def more(self, *, refused: bool) -> bool:
+        """One more question without an answer; whether there are too many in a row."""
         with self._lock:
-            self._count += 1
-            return self._count
+            self._silent += not refused
+            self._refused += refused
+            return self._silent >= _FAILURES_IN_A_ROW or self._refused >= _REFUSALS_IN_A_ROW
 
     def none(self) -> None:
-        """There was an answer."""
+        """There was an answer, or it was there: those who never have one may come after it."""
         with self._lock:
-            self._count = 0
+            self._silent = self._refused = 0
             self.answered = True
 
 
@@ -117,9 +122,17 @@ class Server:
         self._deadline_s, self._failing = deadline_s, failing
 
     def reply(
-        self, prompt: Prompt[Released], sampling: Sampling, schema: PublicText, told: Any
+        self,
+        prompt: Prompt[Released],
+        sampling: Sampling,
+        schema: PublicText,
+        told: Any,
+        *,
+        refusal_counts: bool = False,
     ) -> tuple[str, dict[str, Any], bool]:
         """The key, the reply as it is kept, and whether it was there before.
+
+        With `refusal_counts`, a refusal is a reply that says nothing.
 
         Raises:
             GoneError: no further question has any hope.
@@ -127,13 +140,20 @@ class Server:
             PrivacyError: nothing may be sent.
         """
         key = question_key(self.model, told)
-        kept = self._cache.ask(key, lambda: self._call(prompt, sampling, schema))
+        kept = self._cache.ask(
+            key, lambda: self._call(prompt, sampling, schema, refusal_counts=refusal_counts)
+        )
         if kept.hit:
-            self._failing.answered = True
+            self._failing.none()
         return key, kept.reply, kept.hit
 
     def _call(
-        self, prompt: Prompt[Released], sampling: Sampling, schema: PublicText
+        self,
+        prompt: Prompt[Released],
+        sampling: Sampling,
+        schema: PublicText,
+        *,
+        refusal_counts: bool,
     ) -> dict[str, Any]:
         size = sum(len(part.text.encode()) for m in prompt.messages for part in m.parts)
         about = math.ceil(size / BYTES_A_TOKEN)
@@ -145,7 +165,7 @@ class Server:
         try:
             found = self._chat.ask(prompt, sampling, schema, deadline=Deadline(self._deadline_s))
         except CloudError as error:
-            self._failed(error)
+            self._failed(error, refusal_counts=refusal_counts)
             made = {"text": "", "whole": False, "wrong": error.reason}
             sent, received = about, sampling.max_tokens
         else:
@@ -161,22 +181,22 @@ class Server:
         )
         return made | {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
-    def _failed(self, error: CloudError) -> None:
+    def _failed(self, error: CloudError, *, refusal_counts: bool) -> None:
         """Raise what is no reply at all."""
         if error.reason == "too-large":
             return  # it was paid for: a reply that says nothing
-        if error.reason == "bad-request" and self._failing.answered:
-            raise error  # it is this question that the server does not like
-        if error.reason in _HOPELESS:
+        # Among others that were answered it is this question that the server does not like.
+        refused = error.reason == "bad-request" and self._failing.answered
+        if error.reason in _HOPELESS and not refused:
             raise GoneError(error.reason, f"the cloud model refuses: {error}") from None
-        failures = self._failing.more()
-        if failures >= _FAILURES_IN_A_ROW:
+        if self._failing.more(refused=refused):
             raise GoneError(
                 error.reason,
-                f"{failures} questions in a row had no answer ({error}): look after the server, "
+                f"too many questions in a row had no answer ({error}): look after the server, "
                 "then go on with the same command. What was answered is kept",
             ) from None
-        raise error
+        if not (refused and refusal_counts):
+            raise error
 
 
 class GoneError(CloudError):
@@ -240,12 +260,7 @@ class Asking:
             if not (repair and reply["text"].strip()):
                 return None
             messages += self._repair(reply["text"], parsed)
-            try:
-                key, reply, parsed = self._parsed(form, template, messages, seed, again=not repair)
-            except CloudError as error:
-                if isinstance(error, GoneError) or error.reason != "bad-request":
-                    raise
-                parsed = []  # with the mistaken reply it was too long, perhaps
+            key, reply, parsed = self._parsed(form, template, messages, seed, again=not repair)
             if isinstance(parsed, list):
                 self.counts.events[f"{template.step}: not repaired"] += 1
                 return None
@@ -292,7 +307,10 @@ class Asking:
             "schema": SCHEMAS[template.step].text,
         }
         prompt: Prompt[Released] = Prompt(messages=tuple(messages), completion=())
-        key, reply, hit = self._server.reply(prompt, sampling, SCHEMAS[template.step], told)
+        # With the mistaken reply a repair may be too long for the server.
+        key, reply, hit = self._server.reply(
+            prompt, sampling, SCHEMAS[template.step], told, refusal_counts=len(messages) > 1
+        )
         self.counts.kept += hit
         parsed = parse(form, str(reply.get("text", "")))
         return key, reply, parsed

@@ -1,6 +1,7 @@
 """The folder of a build: what was wanted, the replies, and in the end the samples.
 
 build.json            what was wanted, and with which model and templates
+late.json             groups whose portrait had no answer in time, if there are any
 replies/              every reply that was paid for (`cogenesis.data.cache`)
 train.json, ...       the samples; a file for each split
 provenance.jsonl      for each sample: model, versions of the prompts, replies, seeds, times
@@ -31,7 +32,8 @@ FORM: Final = 2
 BEGUN: Final = "build.json"
 REPLIES: Final = "replies"
 
-_OURS: Final = frozenset({"build", "provenance", "replies", "report"})
+_LATE: Final = "late.json"
+_OURS: Final = frozenset({"build", "late", "provenance", "replies", "report"})
 """Names in the folder that no split may have."""
 
 _FIXED: Final = (
@@ -148,6 +150,39 @@ def write_json(path: Path, value: Any) -> None:
     """A file that is whole or not there."""
     with whole_file(path) as partial:
         partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+
+class Late:
+    """Groups whose portrait was not there when later ones were made: these never know of it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Those of earlier runs.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        self._path = folder / _LATE
+        self._groups: set[int] = set()
+        try:
+            if self._path.exists():
+                self._groups = {int(each) for each in json.loads(self._path.read_text("utf-8"))}
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError):
+            raise InputError(f"{self._path} is damaged: name another folder") from None
+
+    def __contains__(self, group: int) -> bool:
+        return group in self._groups
+
+    def add(self, groups: set[int]) -> None:
+        """Some more, to the disk.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        if not groups <= self._groups:
+            self._groups |= groups
+            write_json(self._path, sorted(self._groups))
 
 
 class Splits:

@@ -9,8 +9,8 @@
 The engine schedules groups and people; all their questions go through the cache, so a run that
 is killed and begun again asks nothing twice and makes the same people. A wave of portraits is
 told of those before it with the same field or region; within a wave they are made side by side.
-So a wave is begun only when every question of the one before it had an answer: later portraits
-would not be the same, and all that hangs on them would be paid again, once it came.
+One that had no answer in time is never told of to later ones, whenever its answer comes: they
+would not be the same, and all that hangs on them would be paid again.
 Waves grow with what was made before them, so that many groups do not wait for one another.
 
 Memory grows by 8 bytes for each person and group: what was made is on the disk (`shelf`), and
@@ -20,14 +20,14 @@ what was sent and received in the cache. `finish` adds what it says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from cogenesis.data.building.asking import Failing, GoneError, Server
-from cogenesis.data.building.folder import BEGUN, REPLIES
+from cogenesis.data.building.folder import BEGUN, REPLIES, Late
 from cogenesis.data.building.nearest import Nearest
 from cogenesis.data.building.plan import Group, Person, Wanted, group_of, person_of
 from cogenesis.data.building.shelf import Shelf
@@ -102,7 +102,7 @@ class Making:
             )
         cache = ReplyCache(chosen.folder / REPLIES)
         versions = ", ".join(f"{s} {t.version}" for s, t in chosen.templates.items())
-        failing = Failing()
+        failing = Failing(answered=bool(cache))
         with chosen.cloud.open(place) as (connection, _):
             # One for all items: what the server refuses is found out once.
             chat = connection.structured()
@@ -209,23 +209,21 @@ class Build:
         """Make them, wave by wave; gives how many are done.
 
         Raises:
-            CloudError: one had no answer, and others hang on it.
             CogenesisError: as the engine and the server raise.
         """
-        done, groups = 0, self.settings.wanted.groups
-        for wave in waves(groups):
-            unanswered: list[Done[Worked] | Lost] = []
+        done, late = 0, Late(self.settings.folder)
+        for wave in waves(self.settings.wanted.groups):
+            unanswered: set[int] = set()
             for each in self._engine.map(self._making, self._groups(wave)):
                 self._keep(each, self.made.portraits, "no portrait")
-                if _unanswered(each):
-                    unanswered.append(each)
+                if isinstance(each, Lost) or each.result.failed is not None:
+                    unanswered.add(int(each.key[1:]))
                 done += 1
                 yield done
-            if unanswered and done < groups:
-                raise _held_up(unanswered)
+            late.add(unanswered)  # on the disk before the next wave depends on it
             for number in wave:  # in their order, whichever came first: the next wave reads them
                 outcome = self.made.portraits.get(number)
-                if outcome is not None and outcome.made is not None:
+                if outcome is not None and outcome.made is not None and number not in late:
                     group = group_of(self.settings.wanted, number)
                     self._nearest.add(group, portrait_line(outcome.made))
 
@@ -266,17 +264,3 @@ class Build:
             shelf.put(int(each.key[1:]), outcome)
         elif each.result.failed is None:
             self.made.dropped[nothing] += 1
-
-
-def _unanswered(each: Done[Worked] | Lost) -> bool:
-    """Whether the same question may have an answer the next time. One that is refused has none."""
-    return isinstance(each, Lost) or each.result.failed not in {None, "bad-request"}
-
-
-def _held_up(unanswered: Sequence[Done[Worked] | Lost]) -> CloudError:
-    reasons = {"worker died" if isinstance(e, Lost) else str(e.result.failed) for e in unanswered}
-    return CloudError(
-        "unreachable",
-        f"{len(unanswered)} portraits had no answer ({', '.join(sorted(reasons))}), and later ones "
-        "are told of them: go on with the same command. What was answered is kept",
-    )

@@ -19,7 +19,7 @@ from cogenesis.errors import InputError
 from cogenesis.evaluation.bits import BitsSettings
 from cogenesis.evaluation.bits_pairing import GateFile, Pair, Pairing
 from cogenesis.evaluation.bits_work import BitsWork, Worked, worked
-from cogenesis.evaluation.numbered_samples import numbered_samples
+from cogenesis.evaluation.numbered_samples import known_samples, numbered_samples
 from cogenesis.fusion.gate_file import load_gate
 from cogenesis.models.distribution import Distribution
 from cogenesis.models.protocol import TokenIds
@@ -46,6 +46,23 @@ def test_a_worker_reads_the_file_that_the_run_was_started_with(data: KnownFile) 
     data.path.write_text(json.dumps([sample()]))
     with pytest.raises(InputError, match="node7 is not the file that the run was started with"):
         data.at(ELSEWHERE)
+
+
+def test_a_file_that_is_changed_between_its_sum_and_its_reading_is_refused(
+    data: KnownFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker looks samples up in is what was looked at before, marks and all."""
+    summed = KnownFile.at
+
+    def changed_after(known: KnownFile, place: Place) -> Path:
+        path = summed(known, place)
+        path.write_text(json.dumps([sample(), sample()]))
+        return path
+
+    assert list(known_samples(data, ELSEWHERE)) == [1, 3]
+    monkeypatch.setattr(KnownFile, "at", changed_after)
+    with pytest.raises(InputError, match="node7 is not the file that the run was started with"):
+        known_samples(data, ELSEWHERE)
 
 
 def test_a_file_that_a_worker_cannot_see_is_told(data: KnownFile) -> None:

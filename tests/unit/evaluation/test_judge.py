@@ -198,8 +198,12 @@ def test_only_what_the_judge_wrote_stays(data: PublishedData) -> None:
 
 def test_a_server_that_refuses_every_sample_ends_the_run() -> None:
     def answer(sample: int, reason: str | None) -> Answer:
-        return Answer("k", "personal", "device", sample, 0, reason=reason)
+        return Answer(f"k{sample}", "personal", "device", sample, 0, reason=reason)
 
+    # What was refused in an earlier run, and is all that is left, does not end this one.
+    again = Refusals({f"k{sample}" for sample in range(9)})
+    for sample in range(9):
+        again.look_at(answer(sample, "bad-request"))
     refusals = Refusals()
     for _ in range(40):
         refusals.look_at(answer(1, "bad-request"))  # one text may be a matter of its content

@@ -168,7 +168,7 @@ def test_samples_that_cannot_be_used_are_told_and_left_out(tmp_path: Path) -> No
     assert len(speed_prompts(device, tasks, 1, 20, tell)) == 1
     assert "guard" in left[1] and "too long" in left[2]
     with pytest.raises(InputError, match="none of these instructions"):
-        speed_prompts(device, tasks[:2], 1, 20, tell)
+        speed_prompts(device, list(tasks)[:2], 1, 20, tell)
 
 
 def test_a_data_set_that_is_missing_is_told(tmp_path: Path) -> None:
@@ -177,4 +177,4 @@ def test_a_data_set_that_is_missing_is_told(tmp_path: Path) -> None:
 
 
 def test_a_task_shows_nothing_private() -> None:
-    assert repr(speed_tasks(None, told_nothing)[0]) == "SpeedTask(hidden)"
+    assert repr(next(iter(speed_tasks(None, told_nothing)))) == "SpeedTask(hidden)"
