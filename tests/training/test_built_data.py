@@ -31,7 +31,7 @@ def test_a_model_is_tuned_on_a_file_that_was_built(
     out, run = tmp_path / "built", tmp_path / "run"
     with Loopback(server()) as cloud:
         options = "--people 4 --tasks 2 --history 1 --group-size 2 --cloud-model m --yes"
-        options += " --cloud-kind openai-chat --splits train=1,validation=1"
+        options += " --splits train=1,validation=1"
         command("data", "build", "--cloud-url", cloud.url, "--out", str(out), *options.split())
     torch.set_num_threads(1)
     base = make_base(tmp_path / "base")
