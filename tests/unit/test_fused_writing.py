@@ -17,6 +17,7 @@ import pytest
 from cogenesis.errors import CloudError, LedgerError
 from cogenesis.fused_writing import (
     CLOUD_K,
+    LONGEST_DEADLINE_S,
     SAMPLES,
     SHORTEST_DEADLINE_S,
     CloudLink,
@@ -105,7 +106,7 @@ def test_one_vocabulary_is_found() -> None:
     link, _ = link_to(WordCloud(WordModel(2)))
     assert link.same_vocabulary
     assert link.k == K
-    assert link.deadline_s == SHORTEST_DEADLINE_S
+    assert SHORTEST_DEADLINE_S <= link.deadline_s < LONGEST_DEADLINE_S  # by how it answered
 
 
 def test_another_vocabulary_is_found_also_if_its_words_are_the_same() -> None:

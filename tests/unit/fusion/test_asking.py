@@ -172,7 +172,7 @@ def test_a_cloud_that_is_punctual_but_slow_costs_one_text_no_more_than_its_patie
             asking.wait(request)
         asking.finish(request)
         said.append(request.failure)
-    assert time.monotonic() - begun < 1.0  # 2.5 s if it waited for each
+    assert time.monotonic() - begun < 2.0  # 2.5 s if it waited for each
     answered = said.count(None)
     assert said == [None] * answered + ["slow"] * (50 - answered)
     assert answered <= 2

@@ -108,7 +108,7 @@ def test_a_hostile_header_is_refused_at_once(model: Path, header: bytes, hint: s
     started = time.monotonic()
     with pytest.raises(ModelFileError, match=hint):
         check_gguf(model)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 5
 
 
 def test_lists_within_lists_end(model: Path) -> None:

@@ -147,7 +147,7 @@ def test_nonsense_is_named(path: Path, content: bytes, hint: str) -> None:
     started = time.monotonic()
     with pytest.raises(ModelFileError, match=hint):
         read_vocabulary(path)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_a_missing_file_says_where_to_look(tmp_path: Path) -> None:

