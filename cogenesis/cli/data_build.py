@@ -133,7 +133,7 @@ def build(
             _tell_estimate(settings, at_a_time, prices, limits)
             if not yes and not agreed("--yes"):
                 raise typer.Exit(0)
-            _run(Build(settings, working, made), at_a_time, prices, limits)
+            _run(Build(settings, working, made), at_a_time, limits)
         report = finish(settings, made, shares)
     taken = _taken(made.measured, prices) | {"replies_kept_before": made.kept}
     _told(report | {"now": taken, "folder": str(out), **when_and_where()}, out, as_json=as_json)
@@ -154,7 +154,7 @@ def templates(
         typer.echo(f"Written: {path}")
 
 
-def _run(build_: Build, at_a_time: int, prices: Prices, limits: Limits) -> None:
+def _run(build_: Build, at_a_time: int, limits: Limits) -> None:
     """Both passes, with bars; between them what the rest will take, as measured."""
     wanted = build_.settings.wanted
     with progress() as bar:
@@ -162,7 +162,7 @@ def _run(build_: Build, at_a_time: int, prices: Prices, limits: Limits) -> None:
         measured = build_.made.measured
         if measured.calls:
             bar.stop()
-            told = _after_portraits(build_.settings, measured, at_a_time, prices, limits)
+            told = _after_portraits(build_.settings, measured, at_a_time, limits)
             typer.echo(told, err=True)
             bar.start()
         _pass(bar, "people", build_.people(), wanted.people)
@@ -196,9 +196,7 @@ def _tell_estimate(settings: Settings, at_a_time: int, prices: Prices, limits: L
     )
 
 
-def _after_portraits(
-    settings: Settings, measured: Measured, at_a_time: int, prices: Prices, limits: Limits
-) -> str:
+def _after_portraits(settings: Settings, measured: Measured, at_a_time: int, limits: Limits) -> str:
     """The rest, at the speed that the portraits had; less where replies are there already."""
     from dataclasses import replace
 
@@ -208,7 +206,7 @@ def _after_portraits(
     whole = assumed(settings.wanted, settings.templates)
     speed = measured.seconds / max(1, measured.tokens.received)
     rest = replace(whole, seconds=whole.tokens.received * speed)
-    found = forecast(rest, whole.calls, at_a_time=at_a_time, prices=prices, limits=limits)
+    found = forecast(rest, whole.calls, at_a_time=at_a_time, limits=limits)
     return (
         f"Measured on {measured.calls:,} questions: {1 / speed if speed else 0:,.1f} tokens a "
         f"second each. A build of this size takes about {duration(found.seconds)} (bound by "

@@ -120,7 +120,7 @@ def _people(data: Path, wanted: Pairs) -> dict[int, str]:
     """What the page tells of each pair's person: profile and activities, no past texts."""
     from cogenesis.evaluation.numbered_samples import numbered_samples
 
-    samples, people = numbered_samples(data)[0], dict[int, str]()
+    samples, people = numbered_samples(data), dict[int, str]()
     for number in sorted({each.sample for each in wanted.pairs} & samples.keys()):
         sample = samples[number]
         lines = [f"{each.name}: {each.value}" for each in sample.context.fields]

@@ -286,7 +286,7 @@ def read_people(
     """The first samples by their numbers, all samples, and those that cannot be used."""
     from cogenesis.evaluation.numbered_samples import numbered_samples
 
-    people, _ = numbered_samples(data)
+    people = numbered_samples(data)
     samples = people.first(limit)
     if not samples:
         raise InputError("no sample of --data can be used: give another file")

@@ -174,9 +174,11 @@ class _Run:
         model, about_device = self._device(*device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}
-        texts = [self._tuning.text(number, each) for number, each in samples.items()]
-        origins = sorted({each.origin for each in samples.values() if each.origin})
-        about = about_extract(data, self._settings, models, self._tuning, origins)
+        texts, origins = list[Text](), set[str]()
+        for number, each in samples.items():
+            texts.append(self._tuning.text(number, each))
+            origins.add(each.origin)
+        about = about_extract(data, self._settings, models, self._tuning, origins - {""})
         with ExtractWriter(self._out, about, k=SEEN, resume=resume) as writer:
             left = [
                 text

@@ -28,11 +28,6 @@ class SampleFile(Mapping[int, Sample]):
         last: number of the last sample.
     """
 
-    @property
-    def sha256(self) -> str:
-        """Of the whole file as it was when it was opened, in hex."""
-        return self._index.sha256
-
     def __init__(self, path: Path, *, on_warning: Warn | None = None) -> None:
         """Read the file once: a list of samples in the published form, or JSON lines.
 
@@ -41,6 +36,11 @@ class SampleFile(Mapping[int, Sample]):
         """
         self._index, self.bad = unwrap(attempt(lambda at: _looked_through(at, on_warning), path))
         self.last = self._index.count
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole file as it was when it was opened, in hex."""
+        return self._index.sha256
 
     def first(self, limit: int | None) -> SampleFile:
         """The first samples of the file, those that cannot be used counted; None for all."""

@@ -24,11 +24,13 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from weakref import WeakSet
 
 from cogenesis.engines.pace import Limits, Pace
 from cogenesis.errors import InputError
@@ -142,6 +144,32 @@ class Engine(Protocol):
             EngineError: workers cannot be started, or the cluster is gone.
         """
         ...
+
+
+class ClosesMaps(ABC):
+    """The part of an engine that keeps its open maps: leaving it closes them, also where whoever
+    took the results stopped and did not say so."""
+
+    def __init__(self) -> None:
+        self._maps: WeakSet[Generator[Any, None, None]] = WeakSet()
+
+    def map(
+        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
+    ) -> Iterator[Done[ResultT] | Lost]:
+        """Work on all items, in the order in which they are done."""
+        found = self._map(opening, items)
+        self._maps.add(found)
+        return found
+
+    def close_maps(self) -> None:
+        """Nothing is left open."""
+        for each in list(self._maps):
+            each.close()
+
+    @abstractmethod
+    def _map(
+        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
+    ) -> Generator[Done[ResultT] | Lost, None, None]: ...
 
 
 @dataclass(frozen=True, slots=True)

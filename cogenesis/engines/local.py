@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from typing import Any
-from weakref import WeakSet
 
-from cogenesis.engines.engine import Done, ItemT, Lost, Opening, Place, ResultT
+from cogenesis.engines.engine import ClosesMaps, Done, ItemT, Lost, Opening, Place, ResultT
 from cogenesis.engines.pace import Limits
 
 
-class LocalEngine:
+class LocalEngine(ClosesMaps):
     """Implements `Engine` with threads."""
 
     def __init__(self, *, at_a_time: int = 4, limits: Limits | None = None) -> None:
+        super().__init__()
         self._at_a_time, self._limits = at_a_time, limits
-        self._maps: WeakSet[Generator[Any, None, None]] = WeakSet()
 
     @property
     def at_a_time(self) -> int:
@@ -29,17 +27,7 @@ class LocalEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is left open, also where whoever took the results stopped and did not say so."""
-        for each in list(self._maps):
-            each.close()
-
-    def map(
-        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
-    ) -> Iterator[Done[ResultT] | Lost]:
-        """Work on all items, in the order in which they are done."""
-        found = self._map(opening, items)
-        self._maps.add(found)
-        return found
+        self.close_maps()
 
     def _map(
         self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]

@@ -23,10 +23,9 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final, Generic
-from weakref import WeakSet
 
 from cogenesis import __version__
-from cogenesis.engines.engine import Done, ItemT, Lost, Machine, Opening, ResultT
+from cogenesis.engines.engine import ClosesMaps, Done, ItemT, Lost, Machine, Opening, ResultT
 from cogenesis.engines.pace import Limits
 from cogenesis.engines.ray_cluster import joined, started
 from cogenesis.engines.ray_worker import Raised, Worker
@@ -72,7 +71,7 @@ class _Hand:
         return self.opened and not self.alone and len(self.busy) < self.room
 
 
-class RayEngine:
+class RayEngine(ClosesMaps):
     """Implements `Engine` with processes of a Ray cluster."""
 
     def __init__(
@@ -84,11 +83,11 @@ class RayEngine:
         address: str | None = None,
     ) -> None:
         """Nothing is started yet. Arguments are those of `open_engine`."""
+        super().__init__()
         self._at_a_time, self._limits = at_a_time, limits or Limits()
         self._workers, self._address = workers, address
         self._cluster: AbstractContextManager[Any] | None = None
         self._ray: Any = None
-        self._maps: WeakSet[Generator[Any, None, None]] = WeakSet()
 
     @property
     def at_a_time(self) -> int:
@@ -106,20 +105,10 @@ class RayEngine:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Nothing is left open, also where whoever took the results stopped and did not say so."""
-        for each in list(self._maps):
-            each.close()
+        self.close_maps()
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.__exit__(*error)
-
-    def map(
-        self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]
-    ) -> Iterator[Done[ResultT] | Lost]:
-        """Work on all items; they come back in the order in which they are done."""
-        found = self._map(opening, items)
-        self._maps.add(found)
-        return found
 
     def _map(
         self, opening: Opening[ItemT, ResultT], items: Iterable[tuple[str, ItemT]]

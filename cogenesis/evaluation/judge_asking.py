@@ -43,8 +43,13 @@ DEADLINE_S: Final = 120.0
 
 _STOPS: Final = frozenset(
     {
-        *("unreachable", "timeout", "unauthorised", "rate-limited", "server-error"),
-        *("not-found", "redirect"),
+        "unreachable",
+        "timeout",
+        "unauthorised",
+        "rate-limited",
+        "server-error",
+        "not-found",
+        "redirect",
     }
 )
 """Errors that the next question would meet, too: the run ends, and can be gone on with."""
@@ -79,6 +84,7 @@ class Judging:
         """
         path = self.data.at(place)
         data = PublishedData(path, unsafe_send_context=self.unsafe_send_context)
+        self.data.check(data.sha256, place)  # it may have been changed in between
         with self.cloud.open(place) as (connection, _):
             judge = Judge(connection, data, self.data.sha256, self.settings, place.pace)
             try:

@@ -46,7 +46,7 @@ def crowd_of(data: Path, limit: int | None, more: Sequence[Path], train: Path | 
         ContextError: a file cannot be read.
         InputError: fewer than two people are left.
     """
-    found, bad = numbered_samples(data)
+    found = numbered_samples(data)
     numbered = dict(found)
     tuned = read_samples(train, on_bad=_ignore) if train is not None else []
     others = [each for path in more for each in read_samples(path, on_bad=_ignore)]
@@ -54,13 +54,9 @@ def crowd_of(data: Path, limit: int | None, more: Sequence[Path], train: Path | 
     contexts = tuple(dict.fromkeys(each.context for each in (*good, *tuned, *others)))
     if len(contexts) < 2:
         raise InputError("one person cannot be told from others: give --candidates or other --data")
-    last = limit if limit is not None else len(numbered) + len(bad)
-    return Crowd(
-        contexts,
-        tuple((n, each) for n, each in numbered.items() if n <= last),
-        tuple(tuned),
-        tuple((number, why) for number, why in bad.items() if number <= last),
-    )
+    first = found.first(limit)
+    samples = tuple((number, numbered[number]) for number in first)
+    return Crowd(contexts, samples, tuple(tuned), tuple(first.bad.items()))
 
 
 def title_of(instruction: str) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 from cogenesis.context.sample_file import SampleFile
 from cogenesis.engines.engine import Place
 from cogenesis.engines.known_file import KnownFile
+from cogenesis.errors import ContextError
 
 LeftOut = Callable[[int, str], None]
 """Is told the number of a sample and why it is left out, without anything private."""
 
 
-def numbered_samples(path: Path, *, quiet: bool = False) -> tuple[SampleFile, dict[int, str]]:
-    """The usable samples of a file by their numbers, from 1; and why the others are none.
+def numbered_samples(path: Path, *, quiet: bool = False) -> SampleFile:
+    """The usable samples of a file by their numbers, from 1; its `bad` tells why others are none.
 
     Args:
         path: samples in the published form, a list or JSON lines, of any size.
@@ -23,8 +24,7 @@ def numbered_samples(path: Path, *, quiet: bool = False) -> tuple[SampleFile, di
     Raises:
         ContextError: the file cannot be read.
     """
-    samples = SampleFile(path, on_warning=_tell_nobody if quiet else None)
-    return samples, samples.bad
+    return SampleFile(path, on_warning=_tell_nobody if quiet else None)
 
 
 def known_samples(data: KnownFile, place: Place) -> SampleFile:
@@ -32,9 +32,14 @@ def known_samples(data: KnownFile, place: Place) -> SampleFile:
 
     Raises:
         InputError: the file is not there, or it is another one.
+        ContextError: it cannot be read.
     """
-    samples = numbered_samples(data.at(place), quiet=True)[0]
-    data.check(samples.sha256, place)  # it may have been changed in between
+    try:
+        samples = numbered_samples(data.path, quiet=True)
+    except ContextError:
+        data.at(place)  # is it another file here, or none? That says more
+        raise
+    data.check(samples.sha256, place)
     return samples
 
 
@@ -43,7 +48,7 @@ def first_samples(path: Path, limit: int | None, left_out: LeftOut) -> SampleFil
 
     Raises: as `numbered_samples`.
     """
-    samples = numbered_samples(path)[0].first(limit)
+    samples = numbered_samples(path).first(limit)
     for number, why in samples.bad.items():
         left_out(number, why)
     return samples

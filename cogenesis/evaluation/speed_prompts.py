@@ -13,7 +13,7 @@ from cogenesis.context.prompt import fitted_prompt
 from cogenesis.context.sample_file import SampleFile
 from cogenesis.demo import DEMO_INSTRUCTION, demo_person
 from cogenesis.errors import GuardRefusedError, InputError, InstructionError
-from cogenesis.evaluation.numbered_samples import LeftOut, numbered_samples
+from cogenesis.evaluation.numbered_samples import LeftOut, first_samples
 from cogenesis.models.protocol import DeviceModel, TokenIds
 from cogenesis.privacy.guard import Guard
 from cogenesis.privacy.lexicon import Lexicon
@@ -87,10 +87,7 @@ def speed_tasks(data: Path | None, left_out: LeftOut) -> Iterable[SpeedTask]:
     if data is None:
         person = demo_person()
         return [SpeedTask(person, each, at) for at, each in enumerate(DEMO_INSTRUCTIONS, start=1)]
-    good, bad = numbered_samples(data)
-    for number, why in bad.items():
-        left_out(number, why)
-    return _TasksOf(good)
+    return _TasksOf(first_samples(data, None, left_out))
 
 
 def speed_prompts(

@@ -94,10 +94,10 @@ def read_data(path: Path, left_out: LeftOut, *, limit: int | None = None) -> Dat
         InputError: no sample of it has a text to learn from.
     """
 
+    from cogenesis.models.fetch import sha256_of
+
     def bad(number: int, why: str) -> None:
         left_out(f"{path.name}, sample {number}: {why}")
-
-    from cogenesis.models.fetch import sha256_of
 
     samples = read_samples(path, on_bad=bad)[:limit]
     usable: list[Sample] = []

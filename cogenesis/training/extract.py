@@ -6,7 +6,7 @@ The same models, prompts, guard, shield and alignment as in `evaluate bits`, fro
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -140,10 +140,10 @@ def about_extract(
     settings: BitsSettings,
     models: dict[str, dict[str, Any]],
     tuning: Tuning,
-    origins: Sequence[str] = (),
+    origins: Collection[str],
 ) -> dict[str, Any]:
     """All that the columns depend on; and what the samples say of their origin, if they do."""
-    marks = {"origins": sorted(set(origins))} if origins else {}
+    marks = {"origins": sorted(origins)} if origins else {}
     return {
         "version": __version__,
         "data": {"name": data.path.name, "sha256": data.sha256, **marks},

@@ -103,7 +103,7 @@ def sketch_tasks(
         ContextError: the file cannot be read.
         InputError: two samples have the same id.
     """
-    samples = numbered_samples(path)[0].first(limit)
+    samples = numbered_samples(path).first(limit)
     data = KnownFile.of(path)
     ids = {number: sample.id for number, sample in samples.items()}
     _no_twins(path, ids)

@@ -57,7 +57,7 @@ def peak_of(work: Callable[[], object]) -> int:
 
 def test_what_all_commands_look_samples_up_in(data: Path) -> None:
     def work() -> None:
-        samples = numbered_samples(data, quiet=True)[0]
+        samples = numbered_samples(data, quiet=True)
         assert len(samples) == SAMPLES and samples[SAMPLES].id == f"1_{SAMPLES - 1}_1"
         said = SaidBefore(samples)
         assert said(SAMPLES) == ("Letter about a garden",)

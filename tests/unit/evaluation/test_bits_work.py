@@ -15,7 +15,7 @@ from cogenesis.engines.cloud import CloudAddress
 from cogenesis.engines.engine import Done, ItemT, Lost, Opening, Place, Plain, ResultT, open_engine
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.known_model import KnownModel
-from cogenesis.errors import InputError
+from cogenesis.errors import ContextError, InputError
 from cogenesis.evaluation.bits import BitsSettings
 from cogenesis.evaluation.bits_pairing import GateFile, Pair, Pairing
 from cogenesis.evaluation.bits_work import BitsWork, Worked, worked
@@ -42,26 +42,24 @@ def quiet(number: int, why: str) -> None:
 
 
 def test_a_worker_reads_the_file_that_the_run_was_started_with(data: KnownFile) -> None:
-    assert list(numbered_samples(data.at(ELSEWHERE), quiet=True)[0]) == [1, 3]
+    assert list(numbered_samples(data.at(ELSEWHERE), quiet=True)) == [1, 3]
     data.path.write_text(json.dumps([sample()]))
     with pytest.raises(InputError, match="node7 is not the file that the run was started with"):
         data.at(ELSEWHERE)
 
 
-def test_a_file_that_is_changed_between_its_sum_and_its_reading_is_refused(
-    data: KnownFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a worker looks samples up in is what was looked at before, marks and all."""
-    summed = KnownFile.at
-
-    def changed_after(known: KnownFile, place: Place) -> Path:
-        path = summed(known, place)
-        path.write_text(json.dumps([sample(), sample()]))
-        return path
-
-    assert list(known_samples(data, ELSEWHERE)) == [1, 3]
-    monkeypatch.setattr(KnownFile, "at", changed_after)
-    with pytest.raises(InputError, match="node7 is not the file that the run was started with"):
+def test_what_a_worker_looks_samples_up_in_is_what_was_looked_at_before(data: KnownFile) -> None:
+    """Marks and all: in the bytes that it read itself, and in each sample that it reads again."""
+    opened = known_samples(data, ELSEWHERE)
+    assert list(opened) == [1, 3]
+    for other in (json.dumps([sample(), sample()]), "[{", ""):
+        data.path.write_text(other)
+        with pytest.raises(InputError, match="node7 is not the file that the run was started with"):
+            known_samples(data, ELSEWHERE)
+    with pytest.raises(ContextError, match="was changed"):
+        opened[1]
+    data.path.unlink()
+    with pytest.raises(InputError, match=r"on node7: .* a folder that all machines"):
         known_samples(data, ELSEWHERE)
 
 
@@ -137,7 +135,7 @@ class Reading(ScriptedModel, Cuts):
 def test_each_sample_finds_the_same_cache_whatever_came_before(data: KnownFile) -> None:
     model: Any = Reading()
     running: Any = None
-    samples = numbered_samples(data.path)[0]
+    samples = numbered_samples(data.path)
     pair = Pair(samples, model, None, running, BitsSettings(max_tokens=20))
     for number in (3, 1):
         found = pair.task(number)
@@ -151,7 +149,7 @@ def test_a_sample_that_cannot_be_measured_says_why(tmp_path: Path) -> None:
     path.write_text(json.dumps([sample("Wren Ashdown"), sample()]))
     running: Any = None
     model: Any = Reading()
-    pair = Pair(numbered_samples(path)[0], model, None, running, BitsSettings())
+    pair = Pair(numbered_samples(path), model, None, running, BitsSettings())
     told = pair.task(1)
     assert isinstance(told, str)
     assert told.startswith("the guard releases no general instruction")
@@ -186,5 +184,5 @@ def test_one_at_a_time_is_what_a_pair_of_models_takes(data: KnownFile) -> None:
     with open_engine("local", at_a_time=None) as engine:
         assert engine.at_a_time == 1
         plain: Plain[int, float | str] = Plain(float)
-        numbers = numbered_samples(data.path)[0]
+        numbers = numbered_samples(data.path)
         assert [each.result for each in worked(engine, plain, numbers, quiet)] == [1.0, 3.0]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cogenesis.engines.cloud import CloudAddress
-from cogenesis.engines.engine import Done, Plain
+from cogenesis.engines.engine import Done, Place, Plain
 from cogenesis.engines.known_file import KnownFile
 from cogenesis.engines.local import LocalEngine
 from cogenesis.engines.pace import Pace
@@ -277,6 +277,24 @@ def test_a_worker_opens_the_data_anew_with_the_flag_or_sends_nothing(
     for other, message in refused:
         with pytest.raises(InputError, match=message):
             list(LocalEngine().map(other, [(first.key, first)]))
+
+
+def test_a_file_that_is_changed_while_a_worker_opens_it_is_not_sent(
+    data: PublishedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, summed = tmp_path / "people.json", KnownFile.at
+    (first, *_) = asked(data, ONCE, device={1: "text"})
+    cloud = CloudAddress.of("http://127.0.0.1:9", "m", "openai-chat", ledger=tmp_path / "l.db")
+    opening = Judging(KnownFile.of(path), True, cloud, ONCE)
+
+    def changed_after(known: KnownFile, place: Place) -> Path:
+        found = summed(known, place)
+        path.write_text(json.dumps([person("Ada", "maps"), person("Bo", "tea")]))
+        return found
+
+    monkeypatch.setattr(KnownFile, "at", changed_after)
+    with pytest.raises(InputError, match="is not the file that the run was started with"):
+        list(LocalEngine().map(opening, [(first.key, first)]))
 
 
 def test_equal_texts_are_asked_about_once(data: PublishedData) -> None:

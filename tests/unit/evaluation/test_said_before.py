@@ -40,9 +40,9 @@ def samples(tmp_path: Path) -> Mapping[int, Sample]:
         asking(WREN, "A list of tools: what we need"),
     ]
     (tmp_path / "people.json").write_text(json.dumps(asked))
-    found, bad = numbered_samples(tmp_path / "people.json", quiet=True)
+    found = numbered_samples(tmp_path / "people.json", quiet=True)
     assert list(found) == [1, 3, 4, 5]
-    assert list(bad) == [2]
+    assert list(found.bad) == [2]
     return found
 
 
@@ -97,7 +97,7 @@ def test_whoever_has_no_name_is_known_by_the_whole_context(tmp_path: Path) -> No
         asked("A song for friends: six", nameless=True),
     ]
     (tmp_path / "people.json").write_text(json.dumps(people))
-    said = SaidBefore(numbered_samples(tmp_path / "people.json")[0])
+    said = SaidBefore(numbered_samples(tmp_path / "people.json"))
     assert said(6) == ("A card for friends", "A poem for friends")
     assert said(5) == ("A speech for friends",)
     assert said(2) == said(1) == ()

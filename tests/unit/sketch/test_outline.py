@@ -225,11 +225,12 @@ def test_ordinary_stops_and_abbreviations_survive() -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_REPLY_CHARS + 1, 5_000_000])
-def test_a_huge_reply_is_refused_before_it_is_read(size: int) -> None:
-    begun = time.perf_counter()
+def test_a_huge_reply_is_refused_before_it_is_read(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cogenesis.sketch.outline._plain", lambda _: pytest.fail("it was read"))
     with pytest.raises(CloudError, match="too long"):
         parse_outline(("- " * size)[:size])
-    assert time.perf_counter() - begun < 2
 
 
 REPEATED = [

@@ -170,7 +170,7 @@ class Scripted:
 
     @contextmanager
     def open(self, place: Place) -> Iterator[Callable[[SketchTask], Asked]]:
-        samples, _ = numbered_samples(self.file)
+        samples = numbered_samples(self.file)
 
         def released(task: SketchTask) -> GeneralInstruction:
             found = released_of(samples[task.number], task.number)
