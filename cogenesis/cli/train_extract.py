@@ -174,7 +174,8 @@ class _Run:
         model, about_device = self._device(*device)
         beside, about_cloud = self._cloud(cloud)
         models = {"device": about_device, "cloud": about_cloud}
-        texts, origins = list[Text](), set[str]()
+        texts: list[Text] = []
+        origins: set[str] = set()
         for number, each in samples.items():
             texts.append(self._tuning.text(number, each))
             origins.add(each.origin)
