@@ -29,8 +29,8 @@ test: $(DEV)
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal -m hypothesis --hypothesis-profile full
 	$(BIN)/python -m pytest tests/thorough -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests/scale
-	$(BIN)/python -m pytest tests/training
-	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python -m pytest tests/training -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile
 
 # Needs a vLLM server, or the package: says so and fails without. No part of `make test`.
 test-vllm: $(DEV)

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.own_cores import pytest_configure
+
+__all__ = ["cloud_gguf", "device_gguf", "pytest_configure"]
+
 # A folder that holds the two files already, for machines that cannot fetch them.
 _READY = os.environ.get("COGENESIS_TEST_MODELS")
 
