@@ -24,7 +24,7 @@ $(DEV): $(STAMP)
 demo: $(STAMP)
 	$(BIN)/cogenesis demo
 
-# Unit tests wait for sockets and deadlines a third of their time: the third worker fills that.
+# Unit tests wait for sockets and deadlines, too: a third worker fills that time.
 test: $(DEV)
 	$(BIN)/python -m pytest tests/unit -n 3 --dist worksteal
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal -m hypothesis --hypothesis-profile full
